@@ -1,0 +1,19 @@
+//! Mechanism that both tiers of Lintel use. Nothing here knows what a load balancer or an application is.
+//!
+//! In reading order: a [`server`] accepts connections and hands requests to a `Handler`, over [`tls`] if asked, until
+//! [`shutdown`]; [`forwarded`] reads and writes the forwarding headers; [`config_file`], [`telemetry`] and [`metrics`]
+//! are what every process needs around that.
+
+pub mod server;
+
+pub mod tls;
+
+pub mod shutdown;
+
+pub mod forwarded;
+
+pub mod config_file;
+
+pub mod telemetry;
+
+pub mod metrics;

@@ -1,0 +1,188 @@
+//! A server: accepts, and gives each connection a task of its own in which everything else happens, the TLS handshake
+//! included. Accepting cannot fail: when descriptors run out it pauses and goes on. Stopping drains: what was accepted is
+//! answered, bounded by [`Shutdown::expired`].
+//!
+//! It runs on the `LocalSet` of one thread; to use more cores, run one a thread on sockets that share a port.
+
+mod activity;
+pub mod connection;
+pub mod options;
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+pub use connection::{Connection, TlsInfo};
+pub use options::Options;
+
+use crate::metrics::GaugeGuard;
+use crate::shutdown::Shutdown;
+
+/// How long accepting rests when the machine has no descriptor or memory for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What answers requests. It cannot fail: an error is a response.
+pub trait Handler: 'static {
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static;
+
+    fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        connection: Rc<Connection>,
+    ) -> impl Future<Output = Response<Self::Body>> + 'static;
+
+    /// The TLS configuration for a new connection; `None` = cleartext.
+    fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
+        None
+    }
+
+    /// What happens outside of requests, for logs and metrics.
+    fn event(&self, _event: Event<'_>) {}
+}
+
+/// What a connection does besides bringing requests.
+#[derive(Debug)]
+pub enum Event<'a> {
+    Accepted,
+    /// The TLS handshake failed or took too long; no request was read.
+    HandshakeFailed {
+        peer: SocketAddr,
+        error: &'a io::Error,
+    },
+    /// A request that could not be read; hyper has answered 400, 414 or 431 and closed.
+    MalformedRequest {
+        connection: &'a Connection,
+        error: &'a hyper::Error,
+    },
+    /// A request head that was begun and not finished in time; answered 408 and closed.
+    RequestTimeout {
+        connection: &'a Connection,
+    },
+}
+
+/// Serves until a stop is requested, then lets what was accepted finish; returns when the last connection has ended or
+/// the shutdown expired, with the number of connections that were cut.
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    handler: Rc<H>,
+    options: Options,
+    shutdown: Shutdown,
+) -> usize {
+    let options = Rc::new(options);
+    let open = Arc::new(OpenConnections::default());
+    let start = |stream: TcpStream, peer: SocketAddr| {
+        handler.event(Event::Accepted);
+        tokio::task::spawn_local(connection::run(
+            Accepted {
+                stream,
+                peer,
+                open: open.open(&options),
+            },
+            Rc::clone(&handler),
+            Rc::clone(&options),
+            shutdown.clone(),
+        ));
+    };
+    {
+        let mut requested = std::pin::pin!(shutdown.requested());
+        loop {
+            tokio::select! {
+                biased;
+                (stream, peer) = accept(&listener) => start(stream, peer),
+                () = &mut requested => break,
+            }
+        }
+    }
+    drop(listener);
+    tokio::select! {
+        biased;
+        () = open.none() => 0,
+        () = shutdown.expired() => open.count.load(Ordering::Relaxed),
+    }
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let mut pausing = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                if pausing {
+                    tracing::info!("accepting connections again");
+                }
+                // Failing to set it costs latency, not correctness.
+                let _ = stream.set_nodelay(true);
+                return (stream, peer);
+            }
+            Err(error) if is_exhausted(&error) => {
+                if !pausing {
+                    tracing::error!(%error, "cannot accept connections; trying again every 100 ms");
+                    pausing = true;
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            // The client went away between its SYN and our accept, or the like: not the socket's fault.
+            Err(error) => tracing::debug!(%error, "accept"),
+        }
+    }
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    // EMFILE, ENFILE, ENOMEM, ENOBUFS
+    matches!(error.raw_os_error(), Some(24 | 23 | 12 | 105))
+}
+
+/// A connection that nobody has looked at yet.
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    open: OpenConnection,
+}
+
+/// How many connections are open, and who wants to know when none is. Atomic because an upgraded connection's guard
+/// travels with its stream.
+#[derive(Default)]
+struct OpenConnections {
+    count: AtomicUsize,
+    changed: Notify,
+}
+
+/// Lives as long as its connection, upgraded or not.
+struct OpenConnection {
+    all: Arc<OpenConnections>,
+    _active: Option<GaugeGuard>,
+}
+
+impl OpenConnections {
+    fn open(self: &Arc<Self>, options: &Options) -> OpenConnection {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        OpenConnection {
+            all: Arc::clone(self),
+            _active: options.active_connections.as_ref().map(GaugeGuard::new),
+        }
+    }
+
+    async fn none(&self) {
+        while self.count.load(Ordering::Relaxed) > 0 {
+            self.changed.notified().await;
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        if self.all.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.all.changed.notify_one();
+        }
+    }
+}

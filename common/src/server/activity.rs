@@ -1,0 +1,221 @@
+//! What moves on a connection, seen from its two ends: a stream that counts its bytes ([`Watched`]) and a response body
+//! that says when it is over ([`Tracked`]). The watchdog in `connection` reads it; nothing here decides anything.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::OpenConnection;
+
+/// Shared by the stream, the exchanges and the watchdog of one connection. Atomic because an upgraded stream must be
+/// `Send`, not because another thread looks.
+#[derive(Debug)]
+pub(super) struct Activity {
+    created: Instant,
+    bytes: AtomicU64,
+    requests: AtomicU64,
+    exchanges: AtomicU32,
+    answering: AtomicU32,
+    /// Milliseconds from `created`, plus one, at which the head now being read began; 0 = none is.
+    head_since: AtomicU64,
+    closing: AtomicBool,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self {
+            created: Instant::now(),
+            bytes: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            exchanges: AtomicU32::new(0),
+            answering: AtomicU32::new(0),
+            head_since: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Activity {
+    /// A request head is complete; the exchange lasts until its response body is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Exchange {
+        self.head_since.store(0, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
+        self.exchanges.fetch_add(1, Relaxed);
+        self.answering.fetch_add(1, Relaxed);
+        Exchange {
+            activity: Arc::clone(self),
+            answering: true,
+        }
+    }
+
+    /// Whether a handler is at work whose response has not begun.
+    pub(super) fn answering(&self) -> bool {
+        self.answering.load(Relaxed) > 0
+    }
+
+    pub(super) fn had_requests(&self) -> bool {
+        self.requests.load(Relaxed) > 0
+    }
+
+    /// Grows with everything that moves.
+    pub(super) fn moved(&self) -> u64 {
+        self.bytes.load(Relaxed) + self.requests.load(Relaxed)
+    }
+
+    pub(super) fn head_since(&self) -> Option<Instant> {
+        let millis = self.head_since.load(Relaxed).checked_sub(1)?;
+        Some(self.created + std::time::Duration::from_millis(millis))
+    }
+
+    pub(super) fn close(&self) {
+        self.closing.store(true, Relaxed);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed)
+    }
+
+    fn read(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Relaxed);
+        if bytes > 0 && self.exchanges.load(Relaxed) == 0 && self.head_since.load(Relaxed) == 0 {
+            let now = u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+            self.head_since.store(now + 1, Relaxed);
+        }
+    }
+
+    fn wrote(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Relaxed);
+    }
+}
+
+/// From a complete request head to the end of its response.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    activity: Arc<Activity>,
+    answering: bool,
+}
+
+impl Exchange {
+    fn answered(&mut self) {
+        if std::mem::take(&mut self.answering) {
+            self.activity.answering.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.answered();
+        self.activity.exchanges.fetch_sub(1, Relaxed);
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A response body that ends its exchange when it is dropped.
+    pub(super) struct Tracked<B> {
+        #[pin]
+        body: B,
+        exchange: Exchange,
+    }
+}
+
+impl<B> Tracked<B> {
+    pub(super) fn new(body: B, mut exchange: Exchange) -> Self {
+        exchange.answered();
+        Self { body, exchange }
+    }
+}
+
+impl<B: Body> Body for Tracked<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream whose traffic counts as activity; while it lives, its connection is open, upgraded or not.
+pub(super) struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+    _open: OpenConnection,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, activity: &Arc<Activity>, open: OpenConnection) -> Self {
+        Self {
+            stream,
+            activity: Arc::clone(activity),
+            _open: open,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.activity.read(buffer.filled().len() - before);
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buffer);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.activity.wrote(bytes);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, buffers);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.activity.wrote(bytes);
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,364 @@
+//! One connection, from accept to its end: TLS handshake, HTTP/1.1 or HTTP/2 by hyper, time-outs, draining. A watchdog
+//! beside hyper sees what hyper does not: a client that stopped in the middle of a request head (408), one that stopped
+//! reading, one that has nothing to say.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::activity::{Activity, Tracked, Watched};
+use super::{Accepted, Event, Handler, Options};
+use crate::shutdown::Shutdown;
+
+/// Sent to a client whose request head did not become complete; the page is the ALB's.
+const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Time-out\r\n\
+Content-Type: text/html\r\nContent-Length: 132\r\nConnection: close\r\n\r\n\
+<html>\r\n<head><title>408 Request Time-out</title></head>\r\n<body>\r\n\
+<center><h1>408 Request Time-out</h1></center>\r\n</body>\r\n</html>\r\n";
+
+/// How long a client may take to accept our last bytes.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What a handler may know of the connection a request came on.
+#[derive(Debug)]
+pub struct Connection {
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub tls: Option<TlsInfo>,
+    pub http2: bool,
+    pub accepted_at: Instant,
+    activity: Arc<Activity>,
+}
+
+#[derive(Debug, Clone)]
+pub struct TlsInfo {
+    pub protocol: rustls::ProtocolVersion,
+    pub cipher_suite: rustls::CipherSuite,
+    pub server_name: Option<Box<str>>,
+    pub resumed: bool,
+}
+
+impl Connection {
+    /// Close after the answer in hand: what is left of the connection cannot be trusted or is not wanted.
+    pub fn close(&self) {
+        self.activity.close();
+    }
+}
+
+pub(super) async fn run<H: Handler>(
+    accepted: Accepted,
+    handler: Rc<H>,
+    options: Rc<Options>,
+    shutdown: Shutdown,
+) {
+    let Accepted { stream, peer, open } = accepted;
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
+    let mut connection = Connection {
+        peer,
+        local,
+        tls: None,
+        http2: false,
+        accepted_at: Instant::now(),
+        activity: Arc::default(),
+    };
+    let Some(config) = handler.tls() else {
+        let stream = Watched::new(stream, &connection.activity, open);
+        return http1(stream, handler, Rc::new(connection), options, shutdown).await;
+    };
+    let stream = match handshake(stream, config, &options, &shutdown).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            return handler.event(Event::HandshakeFailed {
+                peer,
+                error: &error,
+            });
+        }
+    };
+    let (_, session) = stream.get_ref();
+    connection.tls = tls_info(session);
+    connection.http2 = session.alpn_protocol() == Some(b"h2");
+    let stream = Watched::new(stream, &connection.activity, open);
+    if connection.http2 {
+        http2(stream, handler, Rc::new(connection), options, shutdown).await;
+    } else {
+        http1(stream, handler, Rc::new(connection), options, shutdown).await;
+    }
+}
+
+async fn handshake(
+    stream: TcpStream,
+    config: Arc<rustls::ServerConfig>,
+    options: &Options,
+    shutdown: &Shutdown,
+) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    let accepted = tokio_rustls::TlsAcceptor::from(config).accept(stream);
+    let given_up = async {
+        shutdown.requested().await;
+        tokio::time::sleep(options.drain_grace).await;
+    };
+    tokio::select! {
+        result = tokio::time::timeout(options.tls_handshake_timeout, accepted) => match result {
+            Ok(result) => result,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "TLS handshake took too long")),
+        },
+        () = given_up => Err(io::Error::new(io::ErrorKind::Interrupted, "shutting down")),
+    }
+}
+
+fn tls_info(session: &rustls::ServerConnection) -> Option<TlsInfo> {
+    Some(TlsInfo {
+        protocol: session.protocol_version()?,
+        cipher_suite: session.negotiated_cipher_suite()?.suite(),
+        server_name: session.server_name().map(Box::from),
+        resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+    })
+}
+
+async fn http1<H, S>(
+    stream: Watched<S>,
+    handler: Rc<H>,
+    connection: Rc<Connection>,
+    options: Rc<Options>,
+    shutdown: Shutdown,
+) where
+    H: Handler,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = service_fn(|request| {
+        let exchange = connection.activity.begin();
+        let handler = Rc::clone(&handler);
+        let connection = Rc::clone(&connection);
+        let expires = options
+            .client_keep_alive
+            .map(|age| connection.accepted_at + age);
+        let draining = shutdown.clone();
+        async move {
+            let mut response = answer(handler, request, Rc::clone(&connection)).await;
+            let last = connection.activity.is_closing()
+                || draining.is_requested()
+                || expires.is_some_and(|at| Instant::now() >= at);
+            if last && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, exchange)))
+        }
+    });
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .header_read_timeout(None)
+        .auto_date_header(options.date_header)
+        .preserve_header_case(options.preserve_header_case)
+        .max_headers(options.max_header_fields)
+        .max_header_size(options.max_head_size);
+    let mut driver = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut stop = Stop::new(&options, shutdown.clone());
+    loop {
+        let next = tokio::select! {
+            ended = Pin::new(&mut driver) => {
+                if let Err(error) = ended.as_ref()
+                    && (error.is_parse() || error.is_parse_too_large())
+                {
+                    handler.event(Event::MalformedRequest { connection: &connection, error });
+                }
+                return;
+            }
+            next = stop.next(&connection.activity) => next,
+        };
+        match next {
+            Next::Finish if connection.activity.had_requests() => {
+                Pin::new(&mut driver).graceful_shutdown();
+            }
+            // Silent since it was opened, as browsers do to be quick later: nobody waits for an answer.
+            Next::Finish | Next::Idle | Next::Cut => return,
+            Next::HeadOverdue => {
+                handler.event(Event::RequestTimeout {
+                    connection: &connection,
+                });
+                if let Some(parts) = driver.into_parts() {
+                    say_and_close(parts.io.into_inner(), REQUEST_TIMEOUT).await;
+                }
+                return;
+            }
+        }
+    }
+}
+
+async fn http2<H, S>(
+    stream: Watched<S>,
+    handler: Rc<H>,
+    connection: Rc<Connection>,
+    options: Rc<Options>,
+    shutdown: Shutdown,
+) where
+    H: Handler,
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let service = service_fn(|request| {
+        let exchange = connection.activity.begin();
+        let answer = answer(Rc::clone(&handler), request, Rc::clone(&connection));
+        async move { Ok::<_, Infallible>(answer.await.map(|body| Tracked::new(body, exchange))) }
+    });
+    let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
+    builder
+        .auto_date_header(options.date_header)
+        .max_concurrent_streams(options.max_concurrent_streams)
+        .max_header_list_size(u32::try_from(options.max_head_size).unwrap_or(u32::MAX))
+        .max_send_buf_size(64 * 1024)
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024);
+    let mut driver = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let expired = async {
+        match options.client_keep_alive {
+            Some(age) => tokio::time::sleep_until(connection.accepted_at + age).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut expired = std::pin::pin!(expired);
+    let mut finishing = false;
+    let mut stop = Stop::new(&options, shutdown.clone());
+    loop {
+        tokio::select! {
+            _ = driver.as_mut() => return,
+            () = shutdown.requested(), if !finishing => {
+                finishing = true;
+                driver.as_mut().graceful_shutdown();
+            }
+            () = &mut expired, if !finishing => {
+                finishing = true;
+                driver.as_mut().graceful_shutdown();
+            }
+            next = stop.next(&connection.activity) => match next {
+                Next::Cut | Next::Idle if finishing => return,
+                Next::Cut => return,
+                Next::Idle => {
+                    finishing = true;
+                    driver.as_mut().graceful_shutdown();
+                }
+                // A frame may rest half-read for as long as the connection may be idle; and `Finish` was said above.
+                Next::HeadOverdue | Next::Finish => {}
+            }
+        }
+    }
+}
+
+async fn answer<H: Handler>(
+    handler: Rc<H>,
+    request: Request<Incoming>,
+    connection: Rc<Connection>,
+) -> Response<H::Body> {
+    handler.handle(request, connection).await
+}
+
+async fn say_and_close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, words: &[u8]) {
+    let said = async {
+        stream.write_all(words).await?;
+        stream.shutdown().await
+    };
+    // A client that does not take it has been given its chance.
+    let _ = tokio::time::timeout(LAST_WORDS, said).await;
+}
+
+/// What the watchdog wants next.
+enum Next {
+    /// A stop was requested and the grace is over: nothing more will be read but what is under way.
+    Finish,
+    /// Nothing moved for `idle_timeout`, and no answer of ours is due.
+    Idle,
+    /// A request head is incomplete for `request_header_timeout`.
+    HeadOverdue,
+    /// The time for finishing is over.
+    Cut,
+}
+
+/// The watchdog: looks at the connection's activity four times an idle time-out instead of moving a timer at every byte.
+struct Stop {
+    shutdown: Shutdown,
+    idle_timeout: Duration,
+    head_timeout: Duration,
+    drain_grace: Duration,
+    tick: Duration,
+    finishing: bool,
+    seen: u64,
+    seen_at: Instant,
+}
+
+impl Stop {
+    fn new(options: &Options, shutdown: Shutdown) -> Self {
+        let tick = options.idle_timeout.min(options.request_header_timeout) / 4;
+        Self {
+            shutdown,
+            idle_timeout: options.idle_timeout,
+            head_timeout: options.request_header_timeout,
+            drain_grace: options.drain_grace,
+            tick: tick.max(Duration::from_millis(5)),
+            finishing: false,
+            seen: 0,
+            seen_at: Instant::now(),
+        }
+    }
+
+    async fn next(&mut self, activity: &Activity) -> Next {
+        loop {
+            let shutdown = &self.shutdown;
+            let (finishing, grace) = (self.finishing, self.drain_grace);
+            let finish = async {
+                shutdown.requested().await;
+                tokio::time::sleep(grace).await;
+            };
+            tokio::select! {
+                () = finish, if !finishing => {
+                    self.finishing = true;
+                    return Next::Finish;
+                }
+                () = shutdown.expired() => return Next::Cut,
+                () = tokio::time::sleep(self.tick) => {}
+            }
+            let now = Instant::now();
+            let moved = activity.moved();
+            if moved != self.seen {
+                (self.seen, self.seen_at) = (moved, now);
+            }
+            if activity.answering() {
+                continue;
+            }
+            if activity
+                .head_since()
+                .is_some_and(|since| now >= since + self.head_timeout)
+            {
+                return Next::HeadOverdue;
+            }
+            if now >= self.seen_at + self.idle_timeout {
+                return Next::Idle;
+            }
+        }
+    }
+}
+
+/// Runs hyper's HTTP/2 streams on this thread.
+#[derive(Clone)]
+struct LocalExecutor;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}

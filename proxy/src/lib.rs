@@ -1,0 +1,5 @@
+//! proxy.
+
+pub mod action;
+pub mod model;
+pub mod rule;

@@ -1,0 +1,147 @@
+//! The load balancer as values: what a configuration file describes once it has been checked.
+//!
+//! Nothing here knows the file's syntax, does IO or changes at run time. `config` makes a [`Model`]; `load_balancer` and
+//! `reload` turn it into running parts.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::rule::RuleTable;
+
+/// Everything one configuration file says.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub load_balancer: LoadBalancerSettings,
+    pub listeners: Vec<ListenerSettings>,
+    /// Unique by name. A forward action holds an index into this list.
+    pub target_groups: Vec<TargetGroupSettings>,
+}
+
+/// The table `[load_balancer]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadBalancerSettings {
+    pub name: String,
+    /// Worker threads; already resolved, never 0.
+    pub workers: usize,
+    /// Where the admin endpoints listen; `None` = off.
+    pub admin: Option<SocketAddr>,
+    pub admin_token_file: Option<PathBuf>,
+    pub shutdown_timeout: Duration,
+    pub connect_timeout: Duration,
+    pub tls_handshake_timeout: Duration,
+    pub request_header_timeout: Duration,
+    pub response_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub client_keep_alive: Duration,
+    pub enable_http2: bool,
+    pub access_logs: Option<AccessLogs>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLogs {
+    pub path: LogPath,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogPath {
+    /// `"-"`
+    StandardOutput,
+    File(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+}
+
+/// One `[[listener]]`. Its identity, also across reloads, is each (address, port) pair.
+#[derive(Debug, Clone)]
+pub struct ListenerSettings {
+    pub addresses: Vec<IpAddr>,
+    pub port: u16,
+    pub protocol: ListenerProtocol,
+    pub rules: RuleTable,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenerProtocol {
+    Http,
+    Https(TlsSettings),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// A name that `lintel_common::tls::SslPolicy` knows.
+    pub ssl_policy: String,
+    pub certificate: CertificateFiles,
+    pub additional_certificates: Vec<CertificateFiles>,
+}
+
+/// PEM files, paths already resolved against the configuration file's directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub chain: PathBuf,
+    pub key: PathBuf,
+}
+
+/// One `[[target_group]]` (protocol HTTP, version HTTP1, round robin).
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetGroupSettings {
+    pub name: String,
+    /// Port of targets that name none.
+    pub port: u16,
+    pub deregistration_delay: Duration,
+    pub health_check: HealthCheckSettings,
+    /// As written; discovery adds to them.
+    pub targets: Vec<TargetSettings>,
+    pub discovery: Option<Discovery>,
+    pub retry: Retry,
+}
+
+/// A target: unique by (id, port) within its group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TargetSettings {
+    pub id: IpAddr,
+    pub port: u16,
+    pub availability_zone: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthCheckSettings {
+    /// Path and query, begins with `/`.
+    pub path: String,
+    /// `None` = the target's own port (`traffic-port`).
+    pub port: Option<u16>,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub healthy_threshold: u32,
+    pub unhealthy_threshold: u32,
+    pub matcher: Matcher,
+}
+
+/// Which statuses pass a health check: inclusive ranges, `200` is `200..=200`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matcher(pub Vec<std::ops::RangeInclusive<u16>>);
+
+impl Matcher {
+    pub fn matches(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&status))
+    }
+}
+
+/// Where targets come from besides the file.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Discovery {
+    Dns { name: String, refresh: Duration },
+}
+
+/// What happens to a request whose target failed it (`retry`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Another attempt wherever the request certainly did not run.
+    Safe,
+    /// Exactly as the ALB: none.
+    None,
+}

@@ -1,0 +1,161 @@
+//! Wildcard patterns: `*` stands for any number of characters, `?` for exactly one; the whole text must match.
+//!
+//! Regular expressions are not here.
+
+/// A pattern, cut at its `*` when the configuration is read, so that a match does no work over again.
+///
+/// A text is matched from both ends inwards and each inner piece is searched once, leftmost first, which is enough because
+/// a `*` in front of the next piece can stretch. There is no backtracking: the cost is bounded by the length of the text
+/// times that of the longest piece, and the everyday shapes (`/api/*`, `*.example.com`) only look at their fixed end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    /// What stands between the `*`; one piece: no `*` at all. Lower case if case does not matter.
+    pieces: Vec<Vec<u8>>,
+    case: Case,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Sensitive,
+    Insensitive,
+}
+
+impl Pattern {
+    pub fn case_sensitive(text: &str) -> Self {
+        Self::new(text, Case::Sensitive)
+    }
+
+    pub fn case_insensitive(text: &str) -> Self {
+        Self::new(text, Case::Insensitive)
+    }
+
+    fn new(text: &str, case: Case) -> Self {
+        let folded = match case {
+            Case::Sensitive => text.to_owned(),
+            Case::Insensitive => text.to_ascii_lowercase(),
+        };
+        let pieces = folded.split('*').map(|piece| piece.as_bytes().to_vec()).collect();
+        Self { text: text.to_owned(), pieces, case }
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub fn matches(&self, text: &str) -> bool {
+        let text = text.as_bytes();
+        let [first, inner @ .., last] = self.pieces.as_slice() else {
+            return self.pieces.first().is_some_and(|piece| text.len() == piece.len() && self.equal(piece, text));
+        };
+        let Some(mut between) = text.len().checked_sub(last.len()).and_then(|end| text.get(first.len()..end)) else {
+            return false;
+        };
+        if !self.equal(first, &text[..first.len()]) || !self.equal(last, &text[text.len() - last.len()..]) {
+            return false;
+        }
+        for piece in inner.iter().filter(|piece| !piece.is_empty()) {
+            match between.windows(piece.len()).position(|window| self.equal(piece, window)) {
+                Some(at) => between = &between[at + piece.len()..],
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Both have the same length.
+    fn equal(&self, piece: &[u8], text: &[u8]) -> bool {
+        std::iter::zip(piece, text).all(|(&want, &have)| {
+            let have = match self.case {
+                Case::Sensitive => have,
+                Case::Insensitive => have.to_ascii_lowercase(),
+            };
+            want == b'?' || want == have
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn table() {
+        let cases = [
+            ("/", "/", true),
+            ("/", "", false),
+            ("", "", true),
+            ("", "/", false),
+            ("*", "", true),
+            ("*", "/any/thing", true),
+            ("**", "", true),
+            ("?", "", false),
+            ("?", "a", true),
+            ("?", "ab", false),
+            ("/img/*", "/img/", true),
+            ("/img/*", "/img/a/b.png", true),
+            ("/img/*", "/img", false),
+            ("/img/*", "/IMG/a", false),
+            ("/img/*", "/x/img/a", false),
+            ("*/img", "/x/img", true),
+            ("*/img", "/x/img/", false),
+            ("/a*a", "/a", false),
+            ("/a*a", "/aa", true),
+            ("/a?c", "/abc", true),
+            ("/a?c", "/ac", false),
+            ("/a?c", "/a/c", true),
+            ("/*/b/*/d", "/a/b/c/d", true),
+            ("/*/b/*/d", "/a/b/d", false),
+            ("/*b?d*", "/abxbcdz", true),
+            ("*ab*ab*", "ab", false),
+            ("*ab*ab*", "abab", true),
+            ("*aab", "aaab", true),
+        ];
+        for (pattern, text, expected) in cases {
+            assert_eq!(Pattern::case_sensitive(pattern).matches(text), expected, "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn case_counts_only_where_it_should() {
+        assert!(Pattern::case_insensitive("*.Example.COM").matches("WWW.example.Com"));
+        assert!(!Pattern::case_insensitive("*.example.com").matches("example.com"));
+        assert!(!Pattern::case_sensitive("/Api").matches("/api"));
+        assert_eq!(Pattern::case_insensitive("*.Example.COM").as_str(), "*.Example.COM");
+    }
+
+    #[test]
+    fn a_hostile_text_costs_no_more_than_its_length_times_the_pattern() {
+        // 64 pieces over 16 KiB: a matcher that backtracks would not come back within a lifetime.
+        let pattern = Pattern::case_sensitive(&format!("{}b", "a*".repeat(64)));
+        assert!(!pattern.matches(&"a".repeat(16 * 1024)));
+    }
+
+    /// The definition of a wildcard match, word for word.
+    fn naive(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern, text) {
+            ([], []) => true,
+            ([b'*', rest @ ..], _) => (0..=text.len()).any(|skipped| naive(rest, &text[skipped..])),
+            ([b'?', pattern @ ..], [_, text @ ..]) => naive(pattern, text),
+            ([want, pattern @ ..], [have, text @ ..]) => want == have && naive(pattern, text),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_definition(pattern in "[ab/*?]{0,9}", text in "[ab/]{0,12}") {
+            prop_assert_eq!(Pattern::case_sensitive(&pattern).matches(&text), naive(pattern.as_bytes(), text.as_bytes()));
+        }
+
+        #[test]
+        fn case_insensitive_is_case_sensitive_on_lower_case(pattern in "[abAB.*?]{0,9}", text in "[abAB.]{0,12}") {
+            prop_assert_eq!(
+                Pattern::case_insensitive(&pattern).matches(&text),
+                Pattern::case_sensitive(&pattern.to_lowercase()).matches(&text.to_lowercase()),
+            );
+        }
+    }
+}
