@@ -48,22 +48,35 @@ pub struct Selected<'t> {
 impl RuleTable {
     pub fn new(mut rules: Vec<Rule>, default_action: Action) -> Self {
         rules.sort_by_key(|rule| rule.priority);
-        Self { rules, default_action }
+        Self {
+            rules,
+            default_action,
+        }
     }
 
     /// The first rule whose conditions all hold, else the default rule.
     ///
     /// The request is prepared once (host without port, path in normal form), then the rules are tried one by one.
     pub fn select(&self, request: &RuleInput<'_>) -> Selected<'_> {
-        let default = Selected { priority: 0, action: &self.default_action };
+        let default = Selected {
+            priority: 0,
+            action: &self.default_action,
+        };
         if self.rules.is_empty() {
             return default;
         }
         let subject = Subject::new(request);
         self.rules
             .iter()
-            .find(|rule| rule.conditions.iter().all(|condition| condition.holds(&subject)))
-            .map_or(default, |rule| Selected { priority: rule.priority, action: &rule.action })
+            .find(|rule| {
+                rule.conditions
+                    .iter()
+                    .all(|condition| condition.holds(&subject))
+            })
+            .map_or(default, |rule| Selected {
+                priority: rule.priority,
+                action: &rule.action,
+            })
     }
 
     pub fn rules(&self) -> &[Rule] {
@@ -76,7 +89,10 @@ impl RuleTable {
 
     /// Every action of the table, the default one last.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
-        self.rules.iter().map(|rule| &rule.action).chain(std::iter::once(&self.default_action))
+        self.rules
+            .iter()
+            .map(|rule| &rule.action)
+            .chain(std::iter::once(&self.default_action))
     }
 }
 
@@ -90,12 +106,20 @@ mod tests {
     }
 
     fn rule(priority: u32, conditions: Vec<Condition>) -> Rule {
-        Rule { priority, conditions, action: forward(priority as usize) }
+        Rule {
+            priority,
+            conditions,
+            action: forward(priority as usize),
+        }
     }
 
     fn selected(table: &RuleTable, host: &str, path: &str) -> u32 {
         let selected = table.select(&RuleInput { host, path });
-        assert_eq!(selected.action, &forward(selected.priority as usize), "priority and action belong together");
+        assert_eq!(
+            selected.action,
+            &forward(selected.priority as usize),
+            "priority and action belong together"
+        );
         selected.priority
     }
 
@@ -105,7 +129,13 @@ mod tests {
             vec![
                 rule(30, vec![Condition::path_pattern(["/api/*"])]),
                 rule(10, vec![Condition::path_pattern(["/api/v1/*"])]),
-                rule(20, vec![Condition::host_header(["*.example.com"]), Condition::path_pattern(["/api/*", "/img/*"])]),
+                rule(
+                    20,
+                    vec![
+                        Condition::host_header(["*.example.com"]),
+                        Condition::path_pattern(["/api/*", "/img/*"]),
+                    ],
+                ),
             ],
             forward(0),
         );
@@ -122,7 +152,10 @@ mod tests {
         for (host, path, priority) in cases {
             assert_eq!(selected(&table, host, path), priority, "{host}{path}");
         }
-        assert_eq!(table.actions().collect::<Vec<_>>(), [&forward(10), &forward(20), &forward(30), &forward(0)]);
+        assert_eq!(
+            table.actions().collect::<Vec<_>>(),
+            [&forward(10), &forward(20), &forward(30), &forward(0)]
+        );
     }
 
     #[test]

@@ -30,8 +30,13 @@ impl FixedResponse {
 }
 
 impl ContentType {
-    pub const ALL: [Self; 5] =
-        [Self::TextPlain, Self::TextCss, Self::TextHtml, Self::ApplicationJavascript, Self::ApplicationJson];
+    pub const ALL: [Self; 5] = [
+        Self::TextPlain,
+        Self::TextCss,
+        Self::TextHtml,
+        Self::ApplicationJavascript,
+        Self::ApplicationJson,
+    ];
 
     /// As it is written in a configuration.
     pub fn name(self) -> &'static str {
@@ -61,7 +66,12 @@ mod tests {
     use super::*;
 
     fn header(content_type: Option<ContentType>, message_body: &str) -> Option<&'static str> {
-        FixedResponse { status_code: 200, content_type, message_body: message_body.to_owned() }.content_type_header()
+        FixedResponse {
+            status_code: 200,
+            content_type,
+            message_body: message_body.to_owned(),
+        }
+        .content_type_header()
     }
 
     #[test]

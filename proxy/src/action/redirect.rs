@@ -53,7 +53,9 @@ impl Redirect {
     /// `protocol://host:port/path?query`, the port always written out. Visible ASCII whatever the request held, so it can
     /// neither end the header nor, in the host, lead to another one than the client named.
     pub fn location(&self, request: &RedirectInput<'_>) -> String {
-        let mut location = String::with_capacity(64 + request.host.len() + request.path.len() + request.query.len());
+        let mut location = String::with_capacity(
+            64 + request.host.len() + request.path.len() + request.query.len(),
+        );
         expand(&self.protocol, request, &mut location);
         location.make_ascii_lowercase();
         location.push_str("://");
@@ -75,11 +77,19 @@ fn expand(template: &Template, request: &RedirectInput<'_>, location: &mut Strin
     for part in template.parts() {
         match part {
             Part::Literal(text) => push_encoded(text, is_visible, location),
-            Part::Keyword(Keyword::Protocol) => push_encoded(request.protocol, is_visible, location),
-            Part::Keyword(Keyword::Host) => push_encoded(without_port(request.host), is_host, location),
+            Part::Keyword(Keyword::Protocol) => {
+                push_encoded(request.protocol, is_visible, location)
+            }
+            Part::Keyword(Keyword::Host) => {
+                push_encoded(without_port(request.host), is_host, location)
+            }
             Part::Keyword(Keyword::Port) => location.push_str(&request.port.to_string()),
             Part::Keyword(Keyword::Path) => {
-                push_encoded(request.path.strip_prefix('/').unwrap_or(request.path), is_visible, location);
+                push_encoded(
+                    request.path.strip_prefix('/').unwrap_or(request.path),
+                    is_visible,
+                    location,
+                );
             }
             Part::Keyword(Keyword::Query) => push_encoded(request.query, is_visible, location),
         }
@@ -93,7 +103,11 @@ fn push_encoded(text: &str, allowed: fn(u8) -> bool, location: &mut String) {
         if allowed(byte) {
             location.push(char::from(byte));
         } else {
-            location.extend(['%', char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]);
+            location.extend([
+                '%',
+                char::from(HEX[usize::from(byte >> 4)]),
+                char::from(HEX[usize::from(byte & 15)]),
+            ]);
         }
     }
 }
@@ -112,8 +126,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const REQUEST: RedirectInput<'_> =
-        RedirectInput { protocol: "HTTP", host: "Example.com:8080", port: 8080, path: "/a/b", query: "c=d" };
+    const REQUEST: RedirectInput<'_> = RedirectInput {
+        protocol: "HTTP",
+        host: "Example.com:8080",
+        port: 8080,
+        path: "/a/b",
+        query: "c=d",
+    };
 
     fn template(text: &str) -> Template {
         Template::parse(text, &Keyword::ALL).expect("a valid template")
@@ -124,14 +143,54 @@ mod tests {
         let unchanged = Redirect::unchanged(301);
         let cases = [
             (unchanged.clone(), "http://Example.com:8080/a/b?c=d"),
-            (Redirect { protocol: template("HTTPS"), port: template("443"), ..unchanged.clone() }, "https://Example.com:443/a/b?c=d"),
-            (Redirect { host: template("www.#{host}"), ..unchanged.clone() }, "http://www.Example.com:8080/a/b?c=d"),
-            (Redirect { path: template("/new/#{path}"), ..unchanged.clone() }, "http://Example.com:8080/new/a/b?c=d"),
-            (Redirect { path: template("/#{host}/#{port}"), ..unchanged.clone() }, "http://Example.com:8080/Example.com/8080?c=d"),
-            (Redirect { query: template("x=1&#{query}"), ..unchanged.clone() }, "http://Example.com:8080/a/b?x=1&c=d"),
-            (Redirect { query: template(""), ..unchanged.clone() }, "http://Example.com:8080/a/b"),
             (
-                Redirect { query: template("#{protocol}|#{host}|#{port}|#{path}|#{query}"), ..unchanged },
+                Redirect {
+                    protocol: template("HTTPS"),
+                    port: template("443"),
+                    ..unchanged.clone()
+                },
+                "https://Example.com:443/a/b?c=d",
+            ),
+            (
+                Redirect {
+                    host: template("www.#{host}"),
+                    ..unchanged.clone()
+                },
+                "http://www.Example.com:8080/a/b?c=d",
+            ),
+            (
+                Redirect {
+                    path: template("/new/#{path}"),
+                    ..unchanged.clone()
+                },
+                "http://Example.com:8080/new/a/b?c=d",
+            ),
+            (
+                Redirect {
+                    path: template("/#{host}/#{port}"),
+                    ..unchanged.clone()
+                },
+                "http://Example.com:8080/Example.com/8080?c=d",
+            ),
+            (
+                Redirect {
+                    query: template("x=1&#{query}"),
+                    ..unchanged.clone()
+                },
+                "http://Example.com:8080/a/b?x=1&c=d",
+            ),
+            (
+                Redirect {
+                    query: template(""),
+                    ..unchanged.clone()
+                },
+                "http://Example.com:8080/a/b",
+            ),
+            (
+                Redirect {
+                    query: template("#{protocol}|#{host}|#{port}|#{path}|#{query}"),
+                    ..unchanged
+                },
                 "http://Example.com:8080/a/b?HTTP|Example.com|8080|a/b|c=d",
             ),
         ];
@@ -144,14 +203,70 @@ mod tests {
     fn takes_the_request_as_it_comes() {
         let unchanged = Redirect::unchanged(302);
         let cases = [
-            (RedirectInput { query: "", ..REQUEST }, "http://Example.com:8080/a/b"),
-            (RedirectInput { path: "/", query: "", ..REQUEST }, "http://Example.com:8080/"),
-            (RedirectInput { path: "", query: "", ..REQUEST }, "http://Example.com:8080/"),
-            (RedirectInput { path: "//evil.com", query: "", ..REQUEST }, "http://Example.com:8080//evil.com"),
-            (RedirectInput { path: "/%2e%2F", query: "a=?&b", ..REQUEST }, "http://Example.com:8080/%2e%2F?a=?&b"),
-            (RedirectInput { host: "[::1]:443", protocol: "https", port: 443, ..REQUEST }, "https://[::1]:443/a/b?c=d"),
-            (RedirectInput { host: "a@evil.com/x", query: "", ..REQUEST }, "http://a%40evil.com%2Fx:8080/a/b"),
-            (RedirectInput { path: "/a\r\nSet-Cookie: x", query: "ä", ..REQUEST }, "http://Example.com:8080/a%0D%0ASet-Cookie:%20x?%C3%A4"),
+            (
+                RedirectInput {
+                    query: "",
+                    ..REQUEST
+                },
+                "http://Example.com:8080/a/b",
+            ),
+            (
+                RedirectInput {
+                    path: "/",
+                    query: "",
+                    ..REQUEST
+                },
+                "http://Example.com:8080/",
+            ),
+            (
+                RedirectInput {
+                    path: "",
+                    query: "",
+                    ..REQUEST
+                },
+                "http://Example.com:8080/",
+            ),
+            (
+                RedirectInput {
+                    path: "//evil.com",
+                    query: "",
+                    ..REQUEST
+                },
+                "http://Example.com:8080//evil.com",
+            ),
+            (
+                RedirectInput {
+                    path: "/%2e%2F",
+                    query: "a=?&b",
+                    ..REQUEST
+                },
+                "http://Example.com:8080/%2e%2F?a=?&b",
+            ),
+            (
+                RedirectInput {
+                    host: "[::1]:443",
+                    protocol: "https",
+                    port: 443,
+                    ..REQUEST
+                },
+                "https://[::1]:443/a/b?c=d",
+            ),
+            (
+                RedirectInput {
+                    host: "a@evil.com/x",
+                    query: "",
+                    ..REQUEST
+                },
+                "http://a%40evil.com%2Fx:8080/a/b",
+            ),
+            (
+                RedirectInput {
+                    path: "/a\r\nSet-Cookie: x",
+                    query: "ä",
+                    ..REQUEST
+                },
+                "http://Example.com:8080/a%0D%0ASet-Cookie:%20x?%C3%A4",
+            ),
         ];
         for (request, expected) in cases {
             assert_eq!(unchanged.location(&request), expected);

@@ -39,7 +39,8 @@ impl Template {
         let mut rest = text;
         while let Some((literal, after)) = rest.split_once("#{") {
             let (name, after) = after.split_once('}').ok_or(TemplateError::NotClosed)?;
-            let keyword = Keyword::by_name(name).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
+            let keyword =
+                Keyword::by_name(name).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
             if !allowed.contains(&keyword) {
                 return Err(TemplateError::NotAllowed(keyword));
             }
@@ -67,7 +68,10 @@ impl Template {
 
     /// `/#{path}`
     pub(super) fn whole_path() -> Self {
-        Self(vec![Part::Literal("/".to_owned()), Part::Keyword(Keyword::Path)])
+        Self(vec![
+            Part::Literal("/".to_owned()),
+            Part::Keyword(Keyword::Path),
+        ])
     }
 
     pub(super) fn parts(&self) -> &[Part] {
@@ -76,7 +80,13 @@ impl Template {
 }
 
 impl Keyword {
-    pub const ALL: [Self; 5] = [Self::Protocol, Self::Host, Self::Port, Self::Path, Self::Query];
+    pub const ALL: [Self; 5] = [
+        Self::Protocol,
+        Self::Host,
+        Self::Port,
+        Self::Path,
+        Self::Query,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -104,20 +114,45 @@ mod tests {
             ("", vec![]),
             ("plain", vec![literal("plain")]),
             ("#{host}", vec![Part::Keyword(Keyword::Host)]),
-            ("/new/#{path}", vec![literal("/new/"), Part::Keyword(Keyword::Path)]),
-            ("a#{port}b#{query}", vec![literal("a"), Part::Keyword(Keyword::Port), literal("b"), Part::Keyword(Keyword::Query)]),
-            ("#{protocol}#{protocol}", vec![Part::Keyword(Keyword::Protocol); 2]),
+            (
+                "/new/#{path}",
+                vec![literal("/new/"), Part::Keyword(Keyword::Path)],
+            ),
+            (
+                "a#{port}b#{query}",
+                vec![
+                    literal("a"),
+                    Part::Keyword(Keyword::Port),
+                    literal("b"),
+                    Part::Keyword(Keyword::Query),
+                ],
+            ),
+            (
+                "#{protocol}#{protocol}",
+                vec![Part::Keyword(Keyword::Protocol); 2],
+            ),
             ("#host {x} }", vec![literal("#host {x} }")]),
         ];
         for (text, expected) in cases {
-            assert_eq!(Template::parse(text, &Keyword::ALL), Ok(Template(expected)), "{text}");
+            assert_eq!(
+                Template::parse(text, &Keyword::ALL),
+                Ok(Template(expected)),
+                "{text}"
+            );
         }
-        assert_eq!(Template::parse("/#{path}", &Keyword::ALL), Ok(Template::whole_path()));
+        assert_eq!(
+            Template::parse("/#{path}", &Keyword::ALL),
+            Ok(Template::whole_path())
+        );
     }
 
     #[test]
     fn refuses_what_it_does_not_know() {
-        let refused = |text: &str| Template::parse(text, &[Keyword::Host]).expect_err("must be refused").to_string();
+        let refused = |text: &str| {
+            Template::parse(text, &[Keyword::Host])
+                .expect_err("must be refused")
+                .to_string()
+        };
         assert_eq!(refused("#{host"), "`#{` without `}`");
         assert_eq!(refused("#{Host}"), "`#{Host}` is not a keyword");
         assert_eq!(refused("#{query}"), "`#{query}` cannot be used here");

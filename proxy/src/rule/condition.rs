@@ -26,8 +26,12 @@ impl Condition {
 
     pub(super) fn holds(&self, subject: &Subject<'_>) -> bool {
         match self {
-            Self::PathPattern(patterns) => patterns.iter().any(|pattern| pattern.matches(&subject.path)),
-            Self::HostHeader(patterns) => patterns.iter().any(|pattern| pattern.matches(subject.host)),
+            Self::PathPattern(patterns) => patterns
+                .iter()
+                .any(|pattern| pattern.matches(&subject.path)),
+            Self::HostHeader(patterns) => {
+                patterns.iter().any(|pattern| pattern.matches(subject.host))
+            }
         }
     }
 }
@@ -41,14 +45,21 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub(super) fn new(request: &RuleInput<'a>) -> Self {
-        Self { host: without_port(request.host), path: normal_path(request.path) }
+        Self {
+            host: without_port(request.host),
+            path: normal_path(request.path),
+        }
     }
 }
 
 /// `host` of `host:port`; an IPv6 address keeps its brackets.
 pub(crate) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !is_inside_brackets(name) => name,
+        Some((name, port))
+            if port.bytes().all(|byte| byte.is_ascii_digit()) && !is_inside_brackets(name) =>
+        {
+            name
+        }
         _ => host,
     }
 }
@@ -71,7 +82,12 @@ fn normal_path(path: &str) -> Cow<'_, str> {
 fn is_normal(path: &[u8]) -> bool {
     path.iter().enumerate().all(|(at, &byte)| match byte {
         b'%' => encoded_unreserved(&path[at..]).is_none(),
-        b'/' => !is_dot_segment(path[at + 1..].split(|&byte| byte == b'/').next().unwrap_or_default()),
+        b'/' => !is_dot_segment(
+            path[at + 1..]
+                .split(|&byte| byte == b'/')
+                .next()
+                .unwrap_or_default(),
+        ),
         byte => byte.is_ascii_graphic(),
     })
 }
@@ -82,9 +98,12 @@ fn is_dot_segment(segment: &[u8]) -> bool {
 
 /// The unreserved character that `text` begins with in percent-encoding, if it does.
 fn encoded_unreserved(text: &[u8]) -> Option<char> {
-    let [b'%', high, low, ..] = *text else { return None };
+    let [b'%', high, low, ..] = *text else {
+        return None;
+    };
     let value = char::from(high).to_digit(16)? * 16 + char::from(low).to_digit(16)?;
-    char::from_u32(value).filter(|&character| character.is_ascii_alphanumeric() || "-._~".contains(character))
+    char::from_u32(value)
+        .filter(|&character| character.is_ascii_alphanumeric() || "-._~".contains(character))
 }
 
 fn decode_unreserved(path: &str) -> String {
@@ -159,7 +178,15 @@ mod tests {
 
     #[test]
     fn ports_are_cut_off_and_addresses_are_not() {
-        let cases = [("a:80", "a"), ("a", "a"), ("[::1]", "[::1]"), ("[::1]:80", "[::1]"), ("[::1", "[::1"), (":80", ""), ("a:b", "a:b")];
+        let cases = [
+            ("a:80", "a"),
+            ("a", "a"),
+            ("[::1]", "[::1]"),
+            ("[::1]:80", "[::1]"),
+            ("[::1", "[::1"),
+            (":80", ""),
+            ("a:b", "a:b"),
+        ];
         for (host, expected) in cases {
             assert_eq!(without_port(host), expected, "{host}");
         }
@@ -216,7 +243,13 @@ mod tests {
 
     #[test]
     fn a_normal_path_is_not_copied() {
-        for path in ["/", "/index.html", "/a/%2F/b", "/.well-known/acme-challenge/x", "/a..b/..c/d."] {
+        for path in [
+            "/",
+            "/index.html",
+            "/a/%2F/b",
+            "/.well-known/acme-challenge/x",
+            "/a..b/..c/d.",
+        ] {
             assert!(matches!(normal_path(path), Cow::Borrowed(_)), "{path}");
         }
     }

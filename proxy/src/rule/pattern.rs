@@ -35,8 +35,15 @@ impl Pattern {
             Case::Sensitive => text.to_owned(),
             Case::Insensitive => text.to_ascii_lowercase(),
         };
-        let pieces = folded.split('*').map(|piece| piece.as_bytes().to_vec()).collect();
-        Self { text: text.to_owned(), pieces, case }
+        let pieces = folded
+            .split('*')
+            .map(|piece| piece.as_bytes().to_vec())
+            .collect();
+        Self {
+            text: text.to_owned(),
+            pieces,
+            case,
+        }
     }
 
     /// As it was written.
@@ -47,16 +54,28 @@ impl Pattern {
     pub fn matches(&self, text: &str) -> bool {
         let text = text.as_bytes();
         let [first, inner @ .., last] = self.pieces.as_slice() else {
-            return self.pieces.first().is_some_and(|piece| text.len() == piece.len() && self.equal(piece, text));
+            return self
+                .pieces
+                .first()
+                .is_some_and(|piece| text.len() == piece.len() && self.equal(piece, text));
         };
-        let Some(mut between) = text.len().checked_sub(last.len()).and_then(|end| text.get(first.len()..end)) else {
+        let Some(mut between) = text
+            .len()
+            .checked_sub(last.len())
+            .and_then(|end| text.get(first.len()..end))
+        else {
             return false;
         };
-        if !self.equal(first, &text[..first.len()]) || !self.equal(last, &text[text.len() - last.len()..]) {
+        if !self.equal(first, &text[..first.len()])
+            || !self.equal(last, &text[text.len() - last.len()..])
+        {
             return false;
         }
         for piece in inner.iter().filter(|piece| !piece.is_empty()) {
-            match between.windows(piece.len()).position(|window| self.equal(piece, window)) {
+            match between
+                .windows(piece.len())
+                .position(|window| self.equal(piece, window))
+            {
                 Some(at) => between = &between[at + piece.len()..],
                 None => return false,
             }
@@ -114,7 +133,11 @@ mod tests {
             ("*aab", "aaab", true),
         ];
         for (pattern, text, expected) in cases {
-            assert_eq!(Pattern::case_sensitive(pattern).matches(text), expected, "{pattern} on {text}");
+            assert_eq!(
+                Pattern::case_sensitive(pattern).matches(text),
+                expected,
+                "{pattern} on {text}"
+            );
         }
     }
 
@@ -123,7 +146,10 @@ mod tests {
         assert!(Pattern::case_insensitive("*.Example.COM").matches("WWW.example.Com"));
         assert!(!Pattern::case_insensitive("*.example.com").matches("example.com"));
         assert!(!Pattern::case_sensitive("/Api").matches("/api"));
-        assert_eq!(Pattern::case_insensitive("*.Example.COM").as_str(), "*.Example.COM");
+        assert_eq!(
+            Pattern::case_insensitive("*.Example.COM").as_str(),
+            "*.Example.COM"
+        );
     }
 
     #[test]
