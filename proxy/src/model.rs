@@ -108,6 +108,13 @@ pub struct TargetSettings {
     pub availability_zone: Option<String>,
 }
 
+impl TargetSettings {
+    /// Where it listens; also its identity within the group.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.id, self.port)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct HealthCheckSettings {
     /// Path and query, begins with `/`.

@@ -1,0 +1,98 @@
+//! Health checking of one target group: when each target is checked, and who is told. What a check is, is in `probe`;
+//! what its result means, in `state`; what follows from it, in the target group.
+
+pub mod probe;
+pub mod state;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lintel_common::shutdown::Shutdown;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::target_group::{Registration, TargetGroup};
+use state::Outcome;
+
+/// Targets that come together get their first checks this far apart at most, all of them within [`FIRST_CHECKS`].
+const FIRST_CHECK_STEP: Duration = Duration::from_millis(100);
+const FIRST_CHECKS: Duration = Duration::from_secs(1);
+
+/// How far the time between two checks strays from the interval, so that the checks of many targets and of many load
+/// balancers do not fall into step. The mean is the interval.
+const JITTER: std::ops::RangeInclusive<f64> = 0.95..=1.05;
+
+/// Checks the group's targets, and lets go of draining ones in time, until a stop is requested.
+pub async fn run(group: Arc<TargetGroup>, shutdown: Shutdown) {
+    tokio::select! {
+        () = shutdown.requested() => {}
+        () = follow(&group) => {}
+    }
+}
+
+/// Keeps one sequence of checks going for every registration. Each ends by itself when its registration does.
+async fn follow(group: &TargetGroup) {
+    let mut changes = group.changes();
+    let mut checks = FuturesUnordered::new();
+    let mut newest = None;
+    loop {
+        changes.mark_unchanged();
+        let next_deadline = group.end_deregistrations(Instant::now());
+
+        let new = group.registrations_after(newest);
+        let step = (FIRST_CHECKS / new.len().max(1) as u32).min(FIRST_CHECK_STEP);
+        for (at, registration) in new.into_iter().enumerate() {
+            checks.push(check_repeatedly(group, registration, step * at as u32));
+            newest = Some(registration);
+        }
+        wait(&mut changes, next_deadline, &mut checks).await;
+    }
+}
+
+/// Until there is something to do for `follow`; drives the checks meanwhile.
+async fn wait(
+    changes: &mut watch::Receiver<()>,
+    deadline: Option<Instant>,
+    checks: &mut FuturesUnordered<impl Future<Output = ()>>,
+) {
+    let deadline_passed = async {
+        match deadline {
+            Some(deadline) => sleep_until(deadline).await,
+            None => std::future::pending::<()>().await,
+        }
+    };
+    let all_ended = async {
+        while checks.next().await.is_some() {}
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        _ = changes.changed() => {}
+        () = deadline_passed => {}
+        () = all_ended => {}
+    }
+}
+
+async fn check_repeatedly(group: &TargetGroup, registration: Registration, first_after: Duration) {
+    let mut changes = group.changes();
+    sleep(first_after).await;
+    while let Some(check) = group.begin_check(registration) {
+        let started = Instant::now();
+        let checked = AssertUnwindSafe(probe::probe(check.address, &check.settings))
+            .catch_unwind()
+            .await;
+        group.record(registration, checked.unwrap_or(Outcome::InternalError));
+
+        // From start to start: how long the answer took does not shift the next check. Asked again after every change,
+        // so that a new interval counts at once.
+        let stray = rand::random_range(JITTER);
+        while let Some(interval) = group.check_interval(registration) {
+            tokio::select! {
+                () = sleep_until(started + interval.mul_f64(stray)) => break,
+                _ = changes.changed() => {}
+            }
+        }
+    }
+}

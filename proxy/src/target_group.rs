@@ -1,0 +1,234 @@
+//! A target group: who may take the next request, and who takes it. Every worker shares it; choosing costs one snapshot
+//! load and one atomic increment. What changes the snapshot (registration, health, draining) is in `registry`, on the
+//! control side, behind a lock that requests never touch. Checks are sent by `health_check`, names looked up by
+//! `discovery`; this knows neither.
+
+pub mod algorithm;
+mod registry;
+pub mod target;
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::health_check::state::{Outcome, State};
+use crate::model::{Discovery, Retry, TargetGroupSettings, TargetSettings};
+
+pub use registry::{Check, Registration};
+pub use target::{InFlight, Target};
+
+use registry::Registry;
+
+#[derive(Debug)]
+pub struct TargetGroup {
+    name: String,
+    snapshot: ArcSwap<Snapshot>,
+    cursor: Cursor,
+    /// Held shortly and never over an await.
+    registry: Mutex<Registry>,
+    /// Told after every change of targets, health or settings.
+    changes: watch::Sender<()>,
+}
+
+/// Whose turn it is. On a cache line of its own: every request writes it, and what lies beside it every request reads.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Cursor(AtomicUsize);
+
+/// What requests see of the group.
+#[derive(Debug)]
+struct Snapshot {
+    /// The healthy targets; when there are none, every registered one.
+    eligible: Box<[Arc<Target>]>,
+    /// The other registered ones: better than no answer for a request that every eligible target has failed.
+    others: Box<[Arc<Target>]>,
+    /// The eligible ones are not known to be healthy.
+    fail_open: bool,
+    retry: Retry,
+}
+
+#[derive(Debug, Clone)]
+pub struct Choice {
+    pub target: Arc<Target>,
+    /// Chosen although no target is known to be healthy.
+    pub fail_open: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoTarget {
+    /// None, or only draining ones.
+    NoneRegistered,
+    AllTried,
+}
+
+/// One target as `/target-health` shows it, fields in that order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TargetHealthDescription {
+    pub id: IpAddr,
+    pub port: u16,
+    pub availability_zone: Option<String>,
+    pub state: State,
+    pub reason: Option<&'static str>,
+    pub description: Option<Cow<'static, str>>,
+    pub in_flight: usize,
+}
+
+impl TargetGroup {
+    pub fn new(settings: TargetGroupSettings) -> Arc<Self> {
+        let changes = watch::Sender::new(());
+        let name = settings.name.clone();
+        let registry = Registry::new(settings, changes.clone());
+        Arc::new(Self {
+            name,
+            snapshot: ArcSwap::from_pointee(registry.snapshot()),
+            cursor: Cursor::default(),
+            registry: Mutex::new(registry),
+            changes,
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn retry(&self) -> Retry {
+        self.snapshot.load().retry
+    }
+
+    /// The target for a request that `tried` have already failed. Call [`Target::begin`] at once.
+    pub fn choose(&self, tried: &[Arc<Target>]) -> Result<Choice, NoTarget> {
+        let snapshot = self.snapshot.load();
+        if snapshot.eligible.is_empty() {
+            return Err(NoTarget::NoneRegistered);
+        }
+        let turn = self.cursor.0.fetch_add(1, Ordering::Relaxed);
+        let untried = |target: &Arc<Target>| {
+            !tried
+                .iter()
+                .any(|tried| tried.address() == target.address())
+        };
+        if let Some(target) = algorithm::round_robin(&snapshot.eligible, turn, untried) {
+            return Ok(Choice {
+                target: Arc::clone(target),
+                fail_open: snapshot.fail_open,
+            });
+        }
+        match algorithm::round_robin(&snapshot.others, turn, untried) {
+            Some(target) => Ok(Choice {
+                target: Arc::clone(target),
+                fail_open: true,
+            }),
+            None => Err(NoTarget::AllTried),
+        }
+    }
+
+    pub fn has_healthy_target(&self) -> bool {
+        !self.snapshot.load().fail_open
+    }
+
+    pub fn target_health(&self) -> Vec<TargetHealthDescription> {
+        self.registry().descriptions()
+    }
+
+    /// New settings from the configuration file. Targets that stay keep their health and counts.
+    pub fn update(&self, settings: TargetGroupSettings) {
+        self.change(|registry| {
+            registry.update(settings, Instant::now());
+            true
+        });
+    }
+
+    /// The targets that discovery knows now, besides those of the file. Those gone from both start draining.
+    pub fn discovered(&self, targets: Vec<TargetSettings>) {
+        self.change(|registry| registry.discovered(targets, Instant::now()));
+    }
+
+    /// Whether a rule or default action forwards to this group. If not, its targets are `unused` and not checked. A new
+    /// group is taken to be in use.
+    pub fn set_in_use(&self, in_use: bool) {
+        self.change(|registry| registry.set_in_use(in_use));
+    }
+
+    /// Wakes after every change.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Where targets come from besides the file, and the port of those that name none.
+    pub(crate) fn discovery(&self) -> Option<(Discovery, u16)> {
+        self.registry().discovery()
+    }
+
+    /// The registrations that are to be checked and are newer than `last`, oldest first.
+    pub(crate) fn registrations_after(&self, last: Option<Registration>) -> Vec<Registration> {
+        self.registry().registrations_after(last)
+    }
+
+    /// What to check and how; `None` once this registration is over.
+    pub(crate) fn begin_check(&self, registration: Registration) -> Option<Check> {
+        self.registry().begin_check(registration)
+    }
+
+    /// Time from one check to the next; `None` once this registration is over.
+    pub(crate) fn check_interval(&self, registration: Registration) -> Option<Duration> {
+        self.registry().check_interval(registration)
+    }
+
+    /// The result of a check. Ignored if the registration has ended meanwhile.
+    pub(crate) fn record(&self, registration: Registration, outcome: Outcome) {
+        self.change(|registry| registry.record(registration, outcome));
+    }
+
+    /// Lets go of draining targets whose last request has ended or whose delay is over. Returns when the next delay is.
+    pub(crate) fn end_deregistrations(&self, now: Instant) -> Option<Instant> {
+        self.registry().end_deregistrations(now)
+    }
+
+    /// Changes the registry and, if that says so, what requests see; in one lock, so that snapshots are published in
+    /// the order of their changes.
+    fn change(&self, change: impl FnOnce(&mut Registry) -> bool) {
+        let mut registry = self.registry();
+        if !change(&mut registry) {
+            return;
+        }
+        let next = registry.snapshot();
+        if registry.is_in_use() {
+            self.tell_fail_open(&next);
+        }
+        self.snapshot.store(Arc::new(next));
+        self.changes.send_replace(());
+    }
+
+    /// Says so once when the group loses its last healthy target, and once when it has one again.
+    fn tell_fail_open(&self, next: &Snapshot) {
+        let target_group = self.name.as_str();
+        match (self.snapshot.load().fail_open, next.fail_open) {
+            (false, true) if next.eligible.is_empty() => {
+                tracing::warn!(
+                    target_group,
+                    "no target is left: requests are answered with 503"
+                );
+            }
+            (false, true) => {
+                tracing::warn!(
+                    target_group,
+                    "no healthy target is left: requests go to all registered ones"
+                );
+            }
+            (true, false) => tracing::info!(target_group, "requests go to healthy targets"),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        // A panic elsewhere must not end health checking; every change leaves the registry whole.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
