@@ -206,7 +206,7 @@ fn handshake(
         suite: openssl_cipher_name(server.negotiated_cipher_suite().unwrap().suite()),
         group: server
             .negotiated_key_exchange_group()
-            .map(rustls::crypto::SupportedKxGroup::name),
+            .map(SupportedKxGroup::name),
         alpn: server
             .alpn_protocol()
             .map(|name| String::from_utf8(name.to_vec()).unwrap()),
