@@ -49,3 +49,6 @@ async fn follow(group: &TargetGroup, lookup: impl AsyncFn(&str) -> io::Result<Ve
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

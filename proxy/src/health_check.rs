@@ -96,3 +96,6 @@ async fn check_repeatedly(group: &TargetGroup, registration: Registration, first
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

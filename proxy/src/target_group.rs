@@ -232,3 +232,6 @@ impl TargetGroup {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

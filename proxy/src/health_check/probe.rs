@@ -47,7 +47,11 @@ pub async fn probe(address: SocketAddr, settings: &HealthCheckSettings) -> Outco
         Err(error) => {
             let outcome = judge(&error);
             let cause = error.source().map(ToString::to_string);
-            tracing::debug!(target = %address, %error, cause, "health check failed");
+            if outcome == Outcome::InternalError {
+                tracing::warn!(target = %address, %error, cause, "health check not made; the target keeps its state");
+            } else {
+                tracing::debug!(target = %address, %error, cause, "health check failed");
+            }
             outcome
         }
     }
@@ -123,3 +127,6 @@ fn is_ours(error: &io::Error) -> bool {
     let ours = [E::MFILE, E::NFILE, E::NOBUFS, E::NOMEM, E::ADDRNOTAVAIL];
     Errno::from_io_error(error).is_some_and(|errno| ours.contains(&errno))
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,3 +177,6 @@ impl TargetHealth {
         Self::new(State::Unhealthy, Some(Reason::CheckFailed(failure)))
     }
 }
+
+#[cfg(test)]
+mod tests;

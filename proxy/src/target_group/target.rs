@@ -87,6 +87,11 @@ impl Target {
         }
     }
 
+    /// The deregistration delay is over: what is still in flight must end.
+    pub fn is_drained(&self) -> bool {
+        self.activity.drained.load(SeqCst)
+    }
+
     pub(super) fn set_draining(&self, draining: bool) {
         self.activity.draining.store(draining, SeqCst);
     }
