@@ -58,6 +58,11 @@ impl<'r> Report<'r> {
         self.broken_lines.is_empty()
     }
 
+    pub(super) fn has_errors(&self) -> bool {
+        let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
+        self.diagnostics.borrow().iter().any(is_error)
+    }
+
     pub(super) fn asked_for(&self, key: &str) {
         self.keys.borrow_mut().insert(without_indices(key));
     }

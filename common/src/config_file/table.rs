@@ -17,6 +17,8 @@ pub struct Table<'r> {
     offset: usize,
     /// The keys asked for so far.
     known: Vec<&'static str>,
+    /// Whether keys that nobody asks for are to be reported.
+    closed: bool,
 }
 
 impl<'r> Table<'r> {
@@ -36,13 +38,16 @@ impl<'r> Table<'r> {
             key,
             offset,
             known: Vec::new(),
+            closed: true,
         }
     }
 
     /// Runs the reader, then reports the keys that it did not ask for.
     pub(super) fn read_with<T>(mut self, reader: impl FnOnce(&mut Self) -> T) -> T {
         let value = reader(&mut self);
-        self.report_unknown_keys();
+        if self.closed {
+            self.report_unknown_keys();
+        }
         value
     }
 
@@ -82,9 +87,19 @@ impl<'r> Table<'r> {
             .unwrap_or_default()
     }
 
+    /// Lets the keys that were not asked for pass, for a table whose meaning could not be told: that was reported already.
+    pub fn leave_rest(&mut self) {
+        self.closed = false;
+    }
+
     /// Whether the file was understood whole: a reference to something that is not there may else be the parser's doing.
     pub fn is_complete(&self) -> bool {
         self.report.is_complete()
+    }
+
+    /// Whether an error was reported so far, anywhere in the file.
+    pub fn has_errors(&self) -> bool {
+        self.report.has_errors()
     }
 
     /// Dotted path; empty for the root.

@@ -78,10 +78,10 @@ fn expand(template: &Template, request: &RedirectInput<'_>, location: &mut Strin
         match part {
             Part::Literal(text) => push_encoded(text, is_visible, location),
             Part::Keyword(Keyword::Protocol) => {
-                push_encoded(request.protocol, is_visible, location)
+                push_encoded(request.protocol, is_visible, location);
             }
             Part::Keyword(Keyword::Host) => {
-                push_encoded(without_port(request.host), is_host, location)
+                push_encoded(without_port(request.host), is_host, location);
             }
             Part::Keyword(Keyword::Port) => location.push_str(&request.port.to_string()),
             Part::Keyword(Keyword::Path) => {

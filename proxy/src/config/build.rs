@@ -1,0 +1,105 @@
+//! The whole file: its three kinds of tables, and what can only be checked across them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use lintel_common::config_file::{Table, Value};
+
+use super::{listener, load_balancer, target_group};
+use crate::model::{Model, TargetGroupSettings};
+
+pub(super) fn model(root: &mut Table<'_>, directory: &Path) -> Model {
+    let load_balancer = load_balancer::read(root, directory);
+    let group_tables = root.tables("target_group");
+    let target_groups: Vec<TargetGroupSettings> = group_tables
+        .iter()
+        .filter_map(|value| value.table(target_group::read))
+        .collect();
+    refuse_repeated_names(&group_tables, &target_groups);
+
+    let mut groups = Groups::new(&target_groups, root.is_complete());
+    let listener_tables = root.tables("listener");
+    if listener_tables.is_empty() {
+        root.missing(
+            "listener",
+            "add a table [[listener]] with port and default_action",
+        );
+    }
+    let mut listeners = Vec::new();
+    let mut endpoints = listener::Endpoints::new(load_balancer.admin);
+    for value in &listener_tables {
+        listeners.extend(
+            value.table(|table| listener::read(table, directory, &mut groups, &mut endpoints)),
+        );
+    }
+    // With an error the action that uses a group may be the one that could not be read.
+    if !root.has_errors() {
+        groups.warn_of_unused(&group_tables);
+    }
+
+    Model {
+        load_balancer,
+        listeners,
+        target_groups,
+    }
+}
+
+fn refuse_repeated_names(tables: &[Value<'_>], groups: &[TargetGroupSettings]) {
+    for (index, (value, group)) in tables.iter().zip(groups).enumerate() {
+        let name_is_taken = || {
+            groups[..index]
+                .iter()
+                .any(|earlier| earlier.name == group.name)
+        };
+        if !group.name.is_empty() && name_is_taken() {
+            value.error(
+                format_args!("another target group is called `{}`", group.name),
+                "give each target group a name of its own",
+            );
+        }
+    }
+}
+
+/// The target groups of the file, by name, and which of them are used.
+pub(super) struct Groups {
+    names: Vec<String>,
+    used: BTreeSet<usize>,
+    /// Whether these are certainly all: no name could not be read.
+    complete: bool,
+}
+
+impl Groups {
+    fn new(groups: &[TargetGroupSettings], file_is_complete: bool) -> Self {
+        Self {
+            names: groups.iter().map(|group| group.name.clone()).collect(),
+            used: BTreeSet::new(),
+            complete: file_is_complete && groups.iter().all(|group| !group.name.is_empty()),
+        }
+    }
+
+    /// The index of the group that a value names; it counts as used from now on.
+    pub(super) fn find(&mut self, value: &Value<'_>) -> Option<usize> {
+        let name = value.string()?;
+        let index = self.names.iter().position(|known| known == name);
+        self.used.extend(index);
+        if index.is_none() && self.complete {
+            let right = match self.names.as_slice() {
+                [] => "add a table [[target_group]]".to_owned(),
+                names => format!("the target groups here are {}", names.join(", ")),
+            };
+            value.error(format_args!("there is no target group `{name}`"), right);
+        }
+        index
+    }
+
+    fn warn_of_unused(&self, tables: &[Value<'_>]) {
+        for (index, (value, name)) in tables.iter().zip(&self.names).enumerate() {
+            if !self.used.contains(&index) {
+                value.warn(
+                    format_args!("nothing forwards to the target group `{name}`"),
+                    "use it in an action, or leave it out",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Checks that `docs/configuration.md` names the keys that the code asks for, and the ones that are not supported yet.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use lintel_common::config_file;
+
+use super::build;
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+
+/// A file with every table in it, so that every key is asked for. Whether its values are right does not matter.
+const EVERY_TABLE: &str = r#"
+[load_balancer]
+access_logs = {}
+[[target_group]]
+targets = [{}]
+discovery = {}
+stickiness = {}
+health_check = {}
+target_group_health = { unhealthy_state_routing = {} }
+[[listener]]
+protocol = "HTTPS"
+certificate = {}
+additional_certificates = [{}]
+mutual_authentication = {}
+default_action = {}
+[[listener.rule]]
+condition = [{ path_pattern = {}, host_header = {} }]
+action = { type = "forward", target_group = [{}], stickiness = {} }
+[[listener.rule]]
+action = { type = "redirect" }
+[[listener.rule]]
+action = { type = "fixed-response" }
+"#;
+
+/// A key of which something is not supported yet, and what asks for it. The first part of the key says which table the
+/// text belongs to.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "load_balancer.access_logs.format",
+        "access_logs = { path = '-', format = 'alb' }",
+    ),
+    (
+        "load_balancer.desync_mitigation_mode",
+        "desync_mitigation_mode = 'strictest'",
+    ),
+    (
+        "load_balancer.drop_invalid_header_fields",
+        "drop_invalid_header_fields = true",
+    ),
+    (
+        "load_balancer.preserve_host_header",
+        "preserve_host_header = true",
+    ),
+    (
+        "load_balancer.xff_header_processing_mode",
+        "xff_header_processing_mode = 'remove'",
+    ),
+    (
+        "load_balancer.enable_xff_client_port",
+        "enable_xff_client_port = true",
+    ),
+    (
+        "load_balancer.enable_tls_version_and_cipher_suite_headers",
+        "enable_tls_version_and_cipher_suite_headers = true",
+    ),
+    (
+        "load_balancer.connection_logs",
+        "connection_logs = { path = '-' }",
+    ),
+    (
+        "load_balancer.health_check_logs",
+        "health_check_logs = { path = '-' }",
+    ),
+    (
+        "load_balancer.availability_zone",
+        "availability_zone = 'us-east-1a'",
+    ),
+    ("load_balancer.secret_key_files", "secret_key_files = ['a']"),
+    (
+        "target_group.discovery.auto_scaling_group",
+        "discovery = { auto_scaling_group = 'web' }",
+    ),
+    (
+        "target_group.discovery.region",
+        "discovery = { dns = 'app', region = 'us-east-1' }",
+    ),
+    (
+        "target_group.health_check.protocol",
+        "health_check = { protocol = 'HTTPS' }",
+    ),
+    ("target_group.target_type", "target_type = 'lambda'"),
+    ("target_group.protocol", "protocol = 'HTTPS'"),
+    ("target_group.protocol_version", "protocol_version = 'GRPC'"),
+    (
+        "target_group.load_balancing_algorithm_type",
+        "load_balancing_algorithm_type = 'weighted_random'",
+    ),
+    (
+        "target_group.load_balancing_anomaly_mitigation",
+        "load_balancing_anomaly_mitigation = 'on'",
+    ),
+    (
+        "target_group.load_balancing_cross_zone_enabled",
+        "load_balancing_cross_zone_enabled = 'false'",
+    ),
+    ("target_group.slow_start", "slow_start = 30"),
+    (
+        "target_group.stickiness.enabled",
+        "stickiness = { enabled = true }",
+    ),
+    (
+        "target_group.stickiness.type",
+        "stickiness = { type = 'app_cookie' }",
+    ),
+    (
+        "target_group.stickiness.cookie_duration",
+        "stickiness = { cookie_duration = 60 }",
+    ),
+    (
+        "target_group.stickiness.cookie_name",
+        "stickiness = { cookie_name = 'SESSION' }",
+    ),
+    (
+        "target_group.target_group_health.unhealthy_state_routing.minimum_healthy_targets_count",
+        "target_group_health = { unhealthy_state_routing = { minimum_healthy_targets_count = 2 } }",
+    ),
+    (
+        "target_group.target_group_health.unhealthy_state_routing.minimum_healthy_targets_percentage",
+        "target_group_health = { unhealthy_state_routing = { minimum_healthy_targets_percentage = '50' } }",
+    ),
+    ("target_group.tls", "tls = { ca = 'ca.pem' }"),
+    (
+        "listener.ssl_policy",
+        "protocol = 'HTTPS'\nssl_policy = 'ELBSecurityPolicy-2016-08'",
+    ),
+    (
+        "listener.mutual_authentication.mode",
+        "mutual_authentication = { mode = 'verify' }",
+    ),
+    (
+        "listener.mutual_authentication.trust_store",
+        "mutual_authentication = { trust_store = 'ca.pem' }",
+    ),
+    (
+        "listener.mutual_authentication.revocation_lists",
+        "mutual_authentication = { revocation_lists = [] }",
+    ),
+    (
+        "listener.mutual_authentication.ignore_client_certificate_expiry",
+        "mutual_authentication = { ignore_client_certificate_expiry = true }",
+    ),
+    (
+        "listener.mutual_authentication.advertise_trust_store_ca_names",
+        "mutual_authentication = { advertise_trust_store_ca_names = 'on' }",
+    ),
+    (
+        "listener.routing_http_response_server_enabled",
+        "routing_http_response_server_enabled = false",
+    ),
+    (
+        "listener.rule.transform",
+        "rule = [{ transform = [{ type = 'url-rewrite' }] }]",
+    ),
+    (
+        "listener.rule.condition.path_pattern.regex_values",
+        "rule = [{ condition = [{ path_pattern = { regex_values = ['^/'] } }] }]",
+    ),
+    (
+        "listener.rule.condition.host_header.regex_values",
+        "rule = [{ condition = [{ host_header = { regex_values = ['a'] } }] }]",
+    ),
+    (
+        "listener.rule.condition.http_request_method",
+        "rule = [{ condition = [{ http_request_method = ['GET'] }] }]",
+    ),
+    (
+        "listener.rule.condition.http_header",
+        "rule = [{ condition = [{ http_header = { name = 'X', values = ['1'] } }] }]",
+    ),
+    (
+        "listener.rule.condition.query_string",
+        "rule = [{ condition = [{ query_string = [{ value = '2' }] }] }]",
+    ),
+    (
+        "listener.rule.condition.source_ip",
+        "rule = [{ condition = [{ source_ip = ['10.0.0.0/8'] }] }]",
+    ),
+    (
+        "listener.rule.action.type",
+        "rule = [{ action = { type = 'authenticate-oidc', authenticate_oidc = {} } }]",
+    ),
+    (
+        "listener.rule.action.target_group",
+        "rule = [{ action = { type = 'forward', target_group = [{ name = 'app', weight = 9 }, { name = 'b', weight = 1 }] } }]",
+    ),
+    (
+        "listener.rule.action.stickiness.enabled",
+        "rule = [{ action = { type = 'forward', target_group = 'app', stickiness = { enabled = true } } }]",
+    ),
+];
+
+/// The keys in the first column of the document's tables whose row holds `text`.
+fn documented(text: &str) -> BTreeSet<String> {
+    let document = fs::read_to_string(DOCUMENT).expect("the reference lies in docs/");
+    document
+        .lines()
+        .filter(|line| line.contains(text))
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(key, _)| key.to_owned())
+        .collect()
+}
+
+#[test]
+fn every_key_is_documented_and_nothing_else() {
+    let outcome = config_file::read(EVERY_TABLE, Path::new("f.toml"), |root| {
+        build::model(root, Path::new(""))
+    });
+    let asked_for: BTreeSet<String> = outcome
+        .keys
+        .into_iter()
+        .filter(|key| key.contains('.') && !key.starts_with("listener.default_action."))
+        .collect();
+    assert_eq!(documented(""), asked_for);
+}
+
+#[test]
+fn what_is_not_supported_yet_is_documented_and_refused_by_name() {
+    let mut refused: BTreeSet<String> = REFUSED.iter().map(|(key, _)| (*key).to_owned()).collect();
+    for (key, text) in REFUSED {
+        assert_refused(key, text);
+    }
+    for key in super::listener::ROUTING_HTTP {
+        let key = format!("listener.{key}");
+        assert_refused(
+            &key,
+            &format!("{} = 'x'", key.trim_start_matches("listener.")),
+        );
+        refused.insert(key);
+    }
+    assert_eq!(documented("not supported yet"), refused);
+}
+
+fn assert_refused(key: &str, text: &str) {
+    let (table, _) = key.split_once('.').expect("a dotted key");
+    let text = match table {
+        "load_balancer" => format!("[load_balancer]\n{text}"),
+        table => format!("[[{table}]]\n{text}"),
+    };
+    let outcome = config_file::read(&text, Path::new("f.toml"), |root| {
+        build::model(root, Path::new(""))
+    });
+    let without_indices = |key: &str| key.replace("[0]", "");
+    let found = outcome.diagnostics.iter().any(|diagnostic| {
+        without_indices(&diagnostic.key) == key
+            && diagnostic.message.contains("is not supported yet; ")
+    });
+    assert!(found, "{key} is not refused: {:#?}", outcome.diagnostics);
+}

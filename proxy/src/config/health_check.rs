@@ -1,0 +1,182 @@
+//! The table `health_check` of a target group.
+
+use std::time::Duration;
+
+use lintel_common::config_file::{Kind, Table, Value};
+
+use super::not_supported::choice;
+use super::values::{self, Count, Seconds, count, seconds};
+use crate::model::{HealthCheckSettings, Matcher};
+
+const TRAFFIC_PORT: &str = "traffic-port";
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The statuses an ALB can be told to accept.
+const ACCEPTABLE: std::ops::RangeInclusive<u16> = 200..=499;
+
+impl Default for HealthCheckSettings {
+    /// Every key left out.
+    fn default() -> Self {
+        Self {
+            path: "/".to_owned(),
+            port: None,
+            interval: Duration::from_secs(30),
+            timeout: TIMEOUT,
+            healthy_threshold: 5,
+            unhealthy_threshold: 2,
+            matcher: Matcher(vec![200..=200]),
+        }
+    }
+}
+
+pub(super) fn read(table: &mut Table<'_>) -> HealthCheckSettings {
+    const THRESHOLD: Count = Count {
+        least: 1,
+        alb_least: 2,
+        most: 10,
+    };
+    let default = HealthCheckSettings::default();
+    choice(table, "protocol", &[("HTTP", ())], &["HTTPS"]);
+    let interval = seconds(table, "interval", Seconds::of_alb(5, 300), default.interval);
+    HealthCheckSettings {
+        path: table
+            .get("path")
+            .and_then(|value| path(&value))
+            .unwrap_or(default.path),
+        port: table.get("port").and_then(|value| port(&value)),
+        interval,
+        timeout: timeout(table, interval),
+        healthy_threshold: count(
+            table,
+            "healthy_threshold",
+            THRESHOLD,
+            default.healthy_threshold,
+        ),
+        unhealthy_threshold: count(
+            table,
+            "unhealthy_threshold",
+            THRESHOLD,
+            default.unhealthy_threshold,
+        ),
+        matcher: table
+            .get("matcher")
+            .and_then(|value| matcher(&value))
+            .unwrap_or(default.matcher),
+    }
+}
+
+/// Left out, it is the ALB's default, or the interval where that is shorter.
+fn timeout(table: &mut Table<'_>, interval: Duration) -> Duration {
+    let timeout = seconds(
+        table,
+        "timeout",
+        Seconds::of_alb(2, 120),
+        TIMEOUT.min(interval),
+    );
+    if timeout > interval
+        && let Some(value) = table.get("timeout")
+    {
+        value.error(
+            format_args!("`{}` is longer than the interval", value.shown()),
+            format_args!(
+                "write at most {} seconds, or a longer interval",
+                interval.as_secs_f64()
+            ),
+        );
+    }
+    timeout
+}
+
+fn path(value: &Value<'_>) -> Option<String> {
+    let path = value.string()?;
+    if !values::is_short(value, path, 1024) {
+        return None;
+    }
+    if !path.starts_with('/')
+        || !path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    {
+        value.error(
+            format_args!("`{}` is not a path", value.shown()),
+            "write one that begins with / and is percent-encoded, such as \"/health\"",
+        );
+        return None;
+    }
+    Some(path.to_owned())
+}
+
+/// A number, as a string too since that is how the ALB has it; `None` = each target's own.
+fn port(value: &Value<'_>) -> Option<u16> {
+    if value.kind() != Kind::String {
+        return values::port(value, 1);
+    }
+    let text = value.string()?;
+    if text == TRAFFIC_PORT {
+        return None;
+    }
+    let port = text.parse().ok().filter(|port| *port > 0);
+    if port.is_none() {
+        value.error(
+            format_args!("`{}` is not a port", value.shown()),
+            format_args!("write 1 to 65535 or \"{TRAFFIC_PORT}\""),
+        );
+    }
+    port
+}
+
+fn matcher(value: &Value<'_>) -> Option<Matcher> {
+    let text = value.string()?;
+    let ranges: Option<Vec<_>> = text
+        .split(',')
+        .map(|part| status_range(part.trim()))
+        .collect();
+    if ranges.is_none() {
+        value.error(
+            format_args!(
+                "`{}` does not say which statuses are healthy",
+                value.shown()
+            ),
+            "write statuses from 200 to 499, such as \"200\", \"200,302\" or \"200-399\"",
+        );
+    }
+    ranges.map(Matcher)
+}
+
+fn status_range(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let status = |text: &str| {
+        let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse()
+            .ok()
+            .filter(|status| digits && ACCEPTABLE.contains(status))
+    };
+    let (first, last) = (status(first)?, status(last)?);
+    (first <= last).then_some(first..=last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_ranges() {
+        let cases = [
+            ("200", Some(200..=200)),
+            ("200-299", Some(200..=299)),
+            ("499", Some(499..=499)),
+            ("200-200", Some(200..=200)),
+            ("500", None),
+            ("199", None),
+            ("300-200", None),
+            ("200-", None),
+            ("-200", None),
+            ("+20", None),
+            ("0200", None),
+            ("", None),
+            ("200-300-400", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(status_range(text), expected, "{text}");
+        }
+    }
+}

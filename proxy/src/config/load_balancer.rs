@@ -1,0 +1,216 @@
+//! The table `[load_balancer]`.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use lintel_common::config_file::{Table, Value};
+
+use super::not_supported::{self, choice};
+use super::values::{self, Count, Seconds, count, seconds};
+use crate::model::{AccessLogs, LoadBalancerSettings, LogFormat, LogPath};
+
+const DEFAULT_NAME: &str = "lintel";
+const DEFAULT_ADMIN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
+
+impl Default for LoadBalancerSettings {
+    /// Every key left out.
+    fn default() -> Self {
+        let idle_timeout = Duration::from_secs(60);
+        Self {
+            name: DEFAULT_NAME.to_owned(),
+            workers: available_cores(),
+            admin: Some(DEFAULT_ADMIN),
+            admin_token_file: None,
+            shutdown_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            tls_handshake_timeout: Duration::from_secs(10),
+            request_header_timeout: idle_timeout,
+            response_timeout: idle_timeout,
+            idle_timeout,
+            client_keep_alive: Duration::from_secs(3600),
+            enable_http2: true,
+            access_logs: None,
+        }
+    }
+}
+
+/// Reads the table from the root of the file; it may be left out.
+pub(super) fn read(root: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
+    root.get("load_balancer")
+        .and_then(|value| value.table(|table| settings(table, directory)))
+        .unwrap_or_default()
+}
+
+fn settings(table: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
+    const TIMEOUT: Seconds = Seconds::up_to(4000);
+    let default = LoadBalancerSettings::default();
+    let idle_timeout = seconds(
+        table,
+        "idle_timeout",
+        Seconds::of_alb(1, 4000),
+        default.idle_timeout,
+    );
+    let admin_token_file = table
+        .get("admin_token_file")
+        .and_then(|value| token_file(&value, directory));
+    refuse_what_is_planned(table);
+    LoadBalancerSettings {
+        name: table
+            .get("name")
+            .and_then(|value| name(&value))
+            .unwrap_or(default.name),
+        workers: workers(table),
+        admin: admin(table, admin_token_file.is_some()),
+        admin_token_file,
+        shutdown_timeout: seconds(
+            table,
+            "shutdown_timeout",
+            Seconds::up_to(3600).or_zero(),
+            default.shutdown_timeout,
+        ),
+        connect_timeout: seconds(table, "connect_timeout", TIMEOUT, default.connect_timeout),
+        tls_handshake_timeout: seconds(
+            table,
+            "tls_handshake_timeout",
+            TIMEOUT,
+            default.tls_handshake_timeout,
+        ),
+        request_header_timeout: seconds(table, "request_header_timeout", TIMEOUT, idle_timeout),
+        response_timeout: seconds(table, "response_timeout", TIMEOUT, idle_timeout),
+        idle_timeout,
+        client_keep_alive: seconds(
+            table,
+            "client_keep_alive",
+            Seconds::of_alb(60, 604_800),
+            default.client_keep_alive,
+        ),
+        enable_http2: table
+            .get("enable_http2")
+            .and_then(|value| value.boolean())
+            .unwrap_or(default.enable_http2),
+        access_logs: table
+            .get("access_logs")
+            .and_then(|value| value.table(|logs| access_logs(logs, directory)))
+            .flatten(),
+    }
+}
+
+fn refuse_what_is_planned(table: &mut Table<'_>) {
+    choice(
+        table,
+        "desync_mitigation_mode",
+        &[("defensive", ())],
+        &["monitor", "strictest"],
+    );
+    choice(
+        table,
+        "xff_header_processing_mode",
+        &[("append", ())],
+        &["preserve", "remove"],
+    );
+    not_supported::flag(table, "drop_invalid_header_fields", false);
+    not_supported::flag(table, "preserve_host_header", false);
+    not_supported::flag(table, "enable_xff_client_port", false);
+    not_supported::flag(table, "enable_tls_version_and_cipher_suite_headers", false);
+    for key in [
+        "connection_logs",
+        "health_check_logs",
+        "availability_zone",
+        "secret_key_files",
+    ] {
+        not_supported::key(table, key);
+    }
+}
+
+fn name(value: &Value<'_>) -> Option<String> {
+    let name = values::name(value)?;
+    if name.starts_with("internal-") {
+        value.error(
+            "begins with `internal-`",
+            "choose another beginning, as the ALB demands",
+        );
+    }
+    Some(name)
+}
+
+fn workers(table: &mut Table<'_>) -> usize {
+    let range = Count {
+        least: 0,
+        alb_least: 0,
+        most: 1024,
+    };
+    match count(table, "workers", range, 0) {
+        0 => available_cores(),
+        workers => workers as usize,
+    }
+}
+
+fn available_cores() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn admin(table: &mut Table<'_>, has_token: bool) -> Option<SocketAddr> {
+    let Some(value) = table.get("admin") else {
+        return Some(DEFAULT_ADMIN);
+    };
+    let text = value.string()?;
+    if text == "off" {
+        return None;
+    }
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        value.error(
+            format_args!("`{}` is not an address with a port", value.shown()),
+            format_args!("write an address such as \"{DEFAULT_ADMIN}\" or \"off\""),
+        );
+        return None;
+    };
+    if !address.ip().to_canonical().is_loopback() && !has_token {
+        value.error(
+            format_args!("`{address}` can be reached from other machines and asks for no token"),
+            "set admin_token_file, or listen on 127.0.0.1",
+        );
+    }
+    Some(address)
+}
+
+fn token_file(value: &Value<'_>, directory: &Path) -> Option<PathBuf> {
+    let path = values::readable_file(value, directory)?;
+    if fs::read_to_string(&path).is_ok_and(|token| token.trim().is_empty()) {
+        value.error(
+            format_args!("{} is empty", path.display()),
+            "write a long random token into it",
+        );
+    }
+    Some(path)
+}
+
+fn access_logs(table: &mut Table<'_>, directory: &Path) -> Option<AccessLogs> {
+    let format = choice(table, "format", &[("json", LogFormat::Json)], &["alb"])?;
+    let value = table.required("path", "path = \"-\"")?;
+    if value.string()? == "-" {
+        return Some(AccessLogs {
+            path: LogPath::StandardOutput,
+            format,
+        });
+    }
+    let path = values::path(&value, directory)?;
+    // Joined with a directory of "" when the configuration file was named without one.
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        value.error(
+            format_args!("there is no directory {}", parent.display()),
+            "make it first, or write \"-\" for standard output",
+        );
+    }
+    Some(AccessLogs {
+        path: LogPath::File(path),
+        format,
+    })
+}

@@ -1,0 +1,113 @@
+//! The tables `[[listener.rule]]`.
+
+use std::collections::BTreeMap;
+
+use lintel_common::config_file::{Table, Value};
+
+use super::build::Groups;
+use super::listener::Front;
+use super::{action, condition, listener, not_supported, values};
+use crate::rule::{Condition, Rule};
+
+const HIGHEST_PRIORITY: u32 = 50_000;
+/// What an ALB allows in one rule; more works here.
+const ALB_VALUES: usize = 5;
+const ALB_WILDCARDS: usize = 6;
+
+pub(super) fn read_all(tables: &[Value<'_>], front: Front, groups: &mut Groups) -> Vec<Rule> {
+    let mut priorities = BTreeMap::new();
+    tables
+        .iter()
+        .filter_map(|value| value.table(|table| read(table, front, groups, &mut priorities)))
+        .collect()
+}
+
+fn read(
+    table: &mut Table<'_>,
+    front: Front,
+    groups: &mut Groups,
+    priorities: &mut BTreeMap<u32, String>,
+) -> Rule {
+    let priority = table
+        .required("priority", "priority = 10")
+        .and_then(|value| {
+            let priority = values::whole(&value, 1, HIGHEST_PRIORITY)?;
+            if let Some(earlier) = priorities.get(&priority) {
+                value.error(
+                    format_args!("{earlier} has the priority {priority} already"),
+                    "give each rule of a listener one of its own",
+                );
+            } else {
+                priorities.insert(priority, table.key().to_owned());
+            }
+            Some(priority)
+        });
+    if let Some(value) = table.get("transform")
+        && value
+            .list()
+            .is_some_and(|transforms| !transforms.is_empty())
+    {
+        not_supported::refuse_key(&value, "transform");
+    }
+    let conditions = conditions(table);
+    let action = table
+        .required(
+            "action",
+            "action = { type = \"forward\", target_group = \"app\" }",
+        )
+        .and_then(|value| action::read(&value, front, groups));
+    Rule {
+        priority: priority.unwrap_or(HIGHEST_PRIORITY),
+        conditions,
+        action: action.unwrap_or_else(listener::placeholder),
+    }
+}
+
+fn conditions(table: &mut Table<'_>) -> Vec<Condition> {
+    const EXAMPLE: &str = "condition = [{ path_pattern = [\"/api/*\"] }]";
+    let Some(value) = table.required("condition", EXAMPLE) else {
+        return Vec::new();
+    };
+    let values = value.list().unwrap_or_default();
+    if values.is_empty() {
+        value.error(
+            "holds no condition",
+            format_args!("write {EXAMPLE}; what is for every request belongs in default_action"),
+        );
+    }
+    let mut kinds = BTreeMap::new();
+    let conditions: Vec<Condition> = values
+        .iter()
+        .filter_map(|value| {
+            value
+                .table(|table| condition::read(table, &mut kinds))
+                .flatten()
+        })
+        .collect();
+    warn_of_quotas(&value, &conditions);
+    conditions
+}
+
+fn warn_of_quotas(value: &Value<'_>, conditions: &[Condition]) {
+    let patterns = || {
+        conditions.iter().flat_map(|condition| match condition {
+            Condition::PathPattern(patterns) | Condition::HostHeader(patterns) => patterns,
+        })
+    };
+    let values = patterns().count();
+    if values > ALB_VALUES {
+        value.warn(
+            format_args!("has {values} values, which works here but not on an ALB"),
+            format_args!("an ALB takes at most {ALB_VALUES} in a rule"),
+        );
+    }
+    let wildcards: usize = patterns()
+        .map(|pattern| pattern.as_str().matches(['*', '?']).count())
+        .sum();
+    if wildcards > ALB_WILDCARDS {
+        value.warn(
+            format_args!("has {wildcards} wildcards, which works here but not on an ALB"),
+            format_args!("an ALB takes at most {ALB_WILDCARDS} in a rule"),
+        );
+    }
+}
