@@ -47,6 +47,11 @@ pub trait Handler: 'static {
         None
     }
 
+    /// Limits and time-outs for a new connection; `None` = those that `serve` was given.
+    fn options(&self) -> Option<Rc<Options>> {
+        None
+    }
+
     /// What happens outside of requests, for logs and metrics.
     fn event(&self, _event: Event<'_>) {}
 }
@@ -62,12 +67,12 @@ pub enum Event<'a> {
     },
     /// A request that could not be read; hyper has answered 400, 414 or 431 and closed.
     MalformedRequest {
-        connection: &'a Connection,
+        connection: &'a Rc<Connection>,
         error: &'a hyper::Error,
     },
     /// A request head that was begun and not finished in time; answered 408 and closed.
     RequestTimeout {
-        connection: &'a Connection,
+        connection: &'a Rc<Connection>,
     },
 }
 
@@ -83,14 +88,12 @@ pub async fn serve<H: Handler>(
     let open = Arc::new(OpenConnections::default());
     let start = |stream: TcpStream, peer: SocketAddr| {
         handler.event(Event::Accepted);
+        let options = handler.options().unwrap_or_else(|| Rc::clone(&options));
+        let open = open.open(&options);
         tokio::task::spawn_local(connection::run(
-            Accepted {
-                stream,
-                peer,
-                open: open.open(&options),
-            },
+            Accepted { stream, peer, open },
             Rc::clone(&handler),
-            Rc::clone(&options),
+            options,
             shutdown.clone(),
         ));
     };

@@ -1,8 +1,41 @@
-//! proxy.
+//! `lintel-proxy`: what an AWS Application Load Balancer does, as a library and as a program.
+//!
+//! In reading order: a [`load_balancer`] runs [`worker`]s, each of which serves its [`listener`]s. A request passes
+//! through `listener` from top to bottom: its [`rule`] gives an [`action`]; a forward action's [`target_group`] gives a
+//! target, kept honest by [`health_check`] and filled by [`discovery`]; [`forward`] has the exchange with it. What fails
+//! becomes a [`gateway_error`]; what happened goes to the [`access_log`] and the [`metrics`]. [`config`] makes the
+//! [`model`] of all this from a file, and the admin endpoints show it.
+
+mod admin;
+mod command;
+mod socket;
+
+pub mod load_balancer;
+pub mod worker;
+
+pub mod listener;
+pub mod rule;
 
 pub mod action;
-pub mod discovery;
-pub mod health_check;
-pub mod model;
-pub mod rule;
+
 pub mod target_group;
+
+pub mod health_check;
+
+pub mod discovery;
+
+pub mod forward;
+
+pub mod gateway_error;
+
+pub mod access_log;
+
+pub mod metrics;
+
+pub mod model;
+
+pub mod config;
+
+mod check;
+
+pub use command::main;

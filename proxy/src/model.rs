@@ -57,7 +57,7 @@ pub enum LogFormat {
 }
 
 /// One `[[listener]]`. Its identity, also across reloads, is each (address, port) pair.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerSettings {
     pub addresses: Vec<IpAddr>,
     pub port: u16,

@@ -3,6 +3,7 @@
 //! reading, one that has nothing to say.
 
 use std::convert::Infallible;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -35,6 +36,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What a handler may know of the connection a request came on.
 #[derive(Debug)]
 pub struct Connection {
+    /// Random, for telling connections apart in logs.
+    pub id: u128,
     pub peer: SocketAddr,
     pub local: SocketAddr,
     pub tls: Option<TlsInfo>,
@@ -69,6 +72,7 @@ pub(super) async fn run<H: Handler>(
         return;
     };
     let mut connection = Connection {
+        id: random_id(),
         peer,
         local,
         tls: None,
@@ -98,6 +102,12 @@ pub(super) async fn run<H: Handler>(
     } else {
         http1(stream, handler, Rc::new(connection), options, shutdown).await;
     }
+}
+
+/// Unguessable is not needed, unique is: what the standard library seeds its hash maps with does.
+fn random_id() -> u128 {
+    let seeds = RandomState::new();
+    u128::from(seeds.hash_one(0_u8)) << 64 | u128::from(seeds.hash_one(1_u8))
 }
 
 async fn handshake(

@@ -1,0 +1,187 @@
+//! The command line: `run`, `check`, `dev-certs`. Exit codes: 0 done, 1 bad configuration or arguments, 2 could not start.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use lintel_common::shutdown;
+use lintel_common::telemetry;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::load_balancer::{self, ReloadError, Running, StartError};
+use crate::{check, config};
+
+const BAD_INPUT: u8 = 1;
+const COULD_NOT_START: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "lintel-proxy",
+    version,
+    about = "A load balancer that does what an AWS Application Load Balancer does"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the load balancer until SIGTERM or SIGINT; SIGHUP reloads the configuration and reopens log files
+    Run {
+        #[arg(long, value_name = "FILE", default_value = "lintel-proxy.toml")]
+        config: PathBuf,
+        /// How the program's own messages are written to standard error
+        #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+        log_format: LogFormat,
+    },
+    /// Report every mistake in a configuration file with its place
+    Check {
+        #[arg(long, value_name = "FILE", default_value = "lintel-proxy.toml")]
+        config: PathBuf,
+        #[arg(long, value_enum, default_value_t = check::Format::Text)]
+        format: check::Format,
+    },
+    /// Make a development CA and a certificate for localhost: ca.pem, ca.key, site.pem, site.key
+    DevCerts {
+        /// Made if it is missing; files in it are never overwritten
+        directory: PathBuf,
+        /// A further name or address for the certificate
+        #[arg(long = "name", value_name = "HOST")]
+        names: Vec<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The whole program. The first argument is its name.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Printing fails only when nobody reads.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { BAD_INPUT } else { 0 });
+        }
+    };
+    match arguments.command {
+        Command::Run { config, log_format } => {
+            let format = match log_format {
+                LogFormat::Text => telemetry::LogFormat::Text,
+                LogFormat::Json => telemetry::LogFormat::Json,
+            };
+            telemetry::init(format, "info");
+            run(config)
+        }
+        Command::Check { config, format } => check::run(&config, format),
+        Command::DevCerts { directory, names } => dev_certs(&directory, &names),
+    }
+}
+
+fn run(path: PathBuf) -> ExitCode {
+    let loaded = match config::load(&path) {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            for diagnostic in diagnostics {
+                eprintln!("{diagnostic}");
+            }
+            return ExitCode::from(BAD_INPUT);
+        }
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    raise_descriptor_limit();
+    let shutdown_timeout = loaded.model.load_balancer.shutdown_timeout;
+    let started = load_balancer::start(loaded.model, Some(path)).and_then(|running| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        Ok((running, runtime.map_err(StartError::Thread)?))
+    });
+    let (running, runtime) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            eprintln!("lintel-proxy: {error}");
+            return ExitCode::from(COULD_NOT_START);
+        }
+    };
+    let listeners = running
+        .listeners()
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let admin = running.admin().map(|address| address.to_string());
+    tracing::info!(%listeners, admin = admin.as_deref().unwrap_or("off"), "listening");
+    if let Err(error) = runtime.block_on(follow_signals(&running, shutdown_timeout)) {
+        eprintln!("lintel-proxy: cannot receive signals: {error}");
+        running.trigger().expire();
+    }
+    let report = running.wait();
+    if report.cut == 0 {
+        tracing::info!("stopped");
+    } else {
+        tracing::warn!(
+            "stopped; {} connections were cut because shutdown_timeout was over",
+            report.cut
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+/// Until a stop is asked for. A second signal, which makes it a stop at once, is awaited by a task of its own.
+async fn follow_signals(running: &Running, bound: std::time::Duration) -> std::io::Result<()> {
+    let mut reload = signal(SignalKind::hangup())?;
+    let stop = shutdown::on_signals(running.trigger(), bound);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            result = &mut stop => return result,
+            () = running.stopped() => return Ok(()),
+            _ = reload.recv() => {
+                running.reopen_logs().await;
+                match running.reload_file().await {
+                    Ok(_) => {}
+                    Err(ReloadError::Config(diagnostics)) => {
+                        tracing::error!("reload refused, the old configuration stays: it has mistakes");
+                        for diagnostic in diagnostics {
+                            eprintln!("{diagnostic}");
+                        }
+                    }
+                    Err(error) => tracing::error!(%error, "reload refused, the old configuration stays"),
+                }
+            }
+        }
+    }
+}
+
+/// As many descriptors as this user may have: the usual soft limit of 1,024 is a thousand connections too few.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+        }
+    }
+}
+
+fn dev_certs(directory: &std::path::Path, names: &[String]) -> ExitCode {
+    match lintel_certs::ensure(directory, names) {
+        Ok(certificates) => {
+            println!("{certificates}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("lintel-proxy: {error}");
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Why the load balancer answers a request itself: one variant a reason, each with its status, its stable token for the
+//! access log, and the ALB's page. Nothing here decides that an error happened.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use hyper::ext::ReasonPhrase;
+
+/// The `Server` header of the load balancer's own responses.
+pub const SERVER: &str = "lintel";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayError {
+    #[error("the request could not be read")]
+    MalformedRequest,
+    #[error("an HTTP/1.1 request needs exactly one valid Host header")]
+    InvalidHost,
+    #[error("the method is not allowed")]
+    MethodNotAllowed,
+    #[error("the client did not send the whole request in time")]
+    RequestTimeout,
+    #[error("the client went away before the response was complete")]
+    ClientClosed,
+    #[error("the client sent a request body that ended early")]
+    RequestBodyIncomplete,
+    #[error("the redirect's Location is longer than 8 KiB")]
+    RedirectTooLong,
+    #[error("the target group has no registered targets")]
+    NoTargets,
+    #[error("no connection to a target")]
+    TargetConnectionFailed,
+    #[error("no connection to a target within connect_timeout")]
+    TargetConnectTimeout,
+    #[error("the target closed the connection before its response")]
+    TargetClosed,
+    #[error("the target sent something that is not a valid HTTP response")]
+    TargetMalformedResponse,
+    #[error("the target's response head is too large")]
+    TargetHeadTooLarge,
+    #[error("the target switched protocols without having been asked")]
+    TargetUnexpectedUpgrade,
+    #[error("the target did not respond within response_timeout")]
+    TargetResponseTimeout,
+    #[error("the target was deregistered and its delay is over")]
+    TargetDeregistered,
+    #[error("the target closed the connection in the middle of its response")]
+    TargetResponseIncomplete,
+    #[error("the target stopped in the middle of its response")]
+    TargetResponseStalled,
+}
+
+impl GatewayError {
+    pub fn status(self) -> u16 {
+        match self {
+            Self::MalformedRequest | Self::InvalidHost | Self::RequestBodyIncomplete => 400,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::ClientClosed => 460,
+            Self::TargetConnectionFailed
+            | Self::TargetClosed
+            | Self::TargetMalformedResponse
+            | Self::TargetHeadTooLarge
+            | Self::TargetUnexpectedUpgrade
+            | Self::TargetDeregistered
+            | Self::TargetResponseIncomplete => 502,
+            Self::NoTargets => 503,
+            Self::TargetConnectTimeout
+            | Self::TargetResponseTimeout
+            | Self::TargetResponseStalled => 504,
+            Self::RedirectTooLong => 507,
+        }
+    }
+
+    /// The access log's `reason`. Tokens are stable: log readers branch on them.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "malformed_request",
+            Self::InvalidHost => "invalid_host",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::ClientClosed => "client_closed",
+            Self::RequestBodyIncomplete => "request_body_incomplete",
+            Self::RedirectTooLong => "redirect_too_long",
+            Self::NoTargets => "no_targets",
+            Self::TargetConnectionFailed => "target_connection_failed",
+            Self::TargetConnectTimeout => "target_connect_timeout",
+            Self::TargetClosed => "target_closed",
+            Self::TargetMalformedResponse => "target_malformed_response",
+            Self::TargetHeadTooLarge => "target_head_too_large",
+            Self::TargetUnexpectedUpgrade => "target_unexpected_upgrade",
+            Self::TargetResponseTimeout => "target_response_timeout",
+            Self::TargetDeregistered => "target_deregistered",
+            Self::TargetResponseIncomplete => "target_response_incomplete",
+            Self::TargetResponseStalled => "target_response_stalled",
+        }
+    }
+
+    /// Whether what is left on the client's connection cannot be trusted to be the next request.
+    pub fn closes_connection(self) -> bool {
+        matches!(self.status(), 400 | 408)
+    }
+
+    pub fn response(self) -> Response<Bytes> {
+        page(self.status())
+    }
+}
+
+/// A response of the load balancer's own in the ALB's shape, for errors and redirects alike.
+pub fn page(status: u16) -> Response<Bytes> {
+    let title = title(status);
+    let body = format!(
+        "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n\
+         <center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+    );
+    let mut response = own(status, Bytes::from(body));
+    // The status line says what the page says, where HTTP's own phrase differs.
+    if let Ok(phrase) = ReasonPhrase::try_from(title.get(4..).unwrap_or_default().as_bytes()) {
+        response.extensions_mut().insert(phrase);
+    }
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("text/html"),
+    );
+    response
+}
+
+/// A response of the load balancer's own with a body of any kind.
+pub fn own(status: u16, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(http::header::SERVER, http::HeaderValue::from_static(SERVER));
+    if let Ok(date) =
+        http::HeaderValue::from_str(&httpdate::fmt_http_date(std::time::SystemTime::now()))
+    {
+        headers.insert(http::header::DATE, date);
+    }
+    response
+}
+
+/// The ALB's titles, which are not always HTTP's reason phrases.
+fn title(status: u16) -> String {
+    let phrase = match status {
+        405 => "Not Allowed",
+        408 => "Request Time-out",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Large",
+        503 => "Service Temporarily Unavailable",
+        504 => "Gateway Time-out",
+        _ => match StatusCode::from_u16(status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+        {
+            Some(phrase) => phrase,
+            None => return status.to_string(),
+        },
+    };
+    format!("{status} {phrase}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [GatewayError; 18] = [
+        GatewayError::MalformedRequest,
+        GatewayError::InvalidHost,
+        GatewayError::MethodNotAllowed,
+        GatewayError::RequestTimeout,
+        GatewayError::ClientClosed,
+        GatewayError::RequestBodyIncomplete,
+        GatewayError::RedirectTooLong,
+        GatewayError::NoTargets,
+        GatewayError::TargetConnectionFailed,
+        GatewayError::TargetConnectTimeout,
+        GatewayError::TargetClosed,
+        GatewayError::TargetMalformedResponse,
+        GatewayError::TargetHeadTooLarge,
+        GatewayError::TargetUnexpectedUpgrade,
+        GatewayError::TargetResponseTimeout,
+        GatewayError::TargetDeregistered,
+        GatewayError::TargetResponseIncomplete,
+        GatewayError::TargetResponseStalled,
+    ];
+
+    #[test]
+    fn tokens_are_unique_and_stable_in_form() {
+        let mut tokens: Vec<_> = ALL.iter().map(|error| error.reason()).collect();
+        assert!(
+            tokens
+                .iter()
+                .all(|token| token.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        );
+        tokens.sort_unstable();
+        tokens.dedup();
+        assert_eq!(tokens.len(), ALL.len());
+    }
+
+    /// Lengths as seen on the wire of an ALB: 92 bytes and twice the title.
+    #[test]
+    fn pages_have_the_albs_shape() {
+        for (status, length) in [
+            (301, 134),
+            (302, 110),
+            (400, 122),
+            (408, 132),
+            (502, 122),
+            (503, 162),
+            (504, 132),
+            (460, 98),
+        ] {
+            let page = page(status);
+            assert_eq!(page.status().as_u16(), status);
+            assert_eq!(page.body().len(), length, "{status}");
+            assert_eq!(page.headers()["server"], "lintel");
+            assert_eq!(page.headers()["content-type"], "text/html");
+            assert!(page.headers().contains_key("date"));
+        }
+    }
+}

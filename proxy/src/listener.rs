@@ -1,0 +1,419 @@
+//! The way of a request, top to bottom. [`Listener::handle`] cannot fail: it opens the record, asks
+//! [`Listener::answer`], and turns an error into its page. `answer` calls each stage once and gets a value back; no stage
+//! calls another.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::{HeaderValue, LOCATION};
+use http::{Method, Request, Response, StatusCode, request};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use lintel_common::server::{Connection, Event, Handler, Options};
+use lintel_common::shutdown::Shutdown;
+
+use crate::access_log::{Record, Recorder};
+use crate::action::{Action, FixedResponse, Redirect, RedirectInput};
+use crate::forward::headers::{self, ClientSide};
+use crate::forward::pool::Pool;
+use crate::forward::upgrade::Tunnel;
+use crate::forward::{Forwarded, Forwarder, Group, Outgoing, RequestBody, TargetBody};
+use crate::gateway_error::{self, GatewayError};
+use crate::model::LoadBalancerSettings;
+use crate::rule::{RuleInput, RuleTable};
+
+/// What one listener does, as of the last reload. A request keeps the one it began with.
+#[derive(Debug)]
+pub struct Routes {
+    pub settings: Arc<LoadBalancerSettings>,
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// As bound.
+    pub port: u16,
+    pub rules: RuleTable,
+    /// A forward action's index points in here.
+    pub groups: Arc<[Group]>,
+}
+
+/// One worker's side of a listener.
+#[derive(Debug)]
+pub struct Listener {
+    pub routes: Arc<ArcSwap<Routes>>,
+    pub pool: Rc<Pool>,
+    pub recorder: Rc<Recorder>,
+    pub shutdown: Shutdown,
+    options: RefCell<Option<(Arc<LoadBalancerSettings>, Rc<Options>)>>,
+}
+
+/// What a stage of ours or a target has said, before it is recorded.
+enum Answer {
+    Own(Response<Bytes>),
+    Target(Response<TargetBody>),
+    /// 101: the tunnel takes the record along.
+    Switched(Response<Bytes>, Box<Tunnel>),
+}
+
+impl Listener {
+    pub fn new(
+        routes: Arc<ArcSwap<Routes>>,
+        pool: Rc<Pool>,
+        recorder: Rc<Recorder>,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self {
+            routes,
+            pool,
+            recorder,
+            shutdown,
+            options: RefCell::default(),
+        }
+    }
+
+    async fn answer(
+        &self,
+        routes: &Routes,
+        request: Request<Incoming>,
+        connection: &Connection,
+        record: &mut Record,
+    ) -> Result<Answer, GatewayError> {
+        let (head, body) = request.into_parts();
+        if matches!(head.method, Method::TRACE | Method::CONNECT) {
+            return Err(GatewayError::MethodNotAllowed);
+        }
+        let host = headers::host(&head)?;
+        let selected = routes.rules.select(&RuleInput {
+            host,
+            path: head.uri.path(),
+        });
+        match selected.action {
+            Action::FixedResponse(fixed) => {
+                record.rule(selected.priority, "fixed-response");
+                record.fixed_response();
+                Ok(Answer::Own(fixed_response(fixed)))
+            }
+            Action::Redirect(redirect) => {
+                record.rule(selected.priority, "redirect");
+                let response = redirect_response(redirect, routes, &head, host)?;
+                record.redirect(response.headers()[LOCATION].clone());
+                Ok(Answer::Own(response))
+            }
+            Action::Forward(forward) => {
+                record.rule(selected.priority, "forward");
+                let group = &routes.groups[forward.target_group];
+                {
+                    let request = Request::from_parts(head, body);
+                    self.forward(routes, group, request, connection, record)
+                        .await
+                }
+            }
+        }
+    }
+
+    async fn forward(
+        &self,
+        routes: &Routes,
+        group: &Group,
+        request: Request<Incoming>,
+        connection: &Connection,
+        record: &mut Record,
+    ) -> Result<Answer, GatewayError> {
+        let (mut head, body) = request.into_parts();
+        let settings = &routes.settings;
+        let client = ClientSide {
+            peer: connection.peer,
+            https: connection.tls.is_some(),
+            port: routes.port,
+            load_balancer: &settings.name,
+        };
+        let client_side = head.extensions.remove::<OnUpgrade>();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |now| now.as_secs());
+        let trace_id = headers::trace_id(&head.headers, now, rand::random());
+        let rewritten = headers::to_target(&mut head, &client, trace_id)?;
+        record.trace_id(rewritten.trace_id);
+        let outgoing = Outgoing {
+            head,
+            body: RequestBody::new(body, record.received(), rewritten.trailers),
+            trailers: rewritten.trailers,
+            websocket: rewritten.websocket,
+        };
+        let forwarder = Forwarder {
+            pool: &self.pool,
+            group,
+            settings,
+        };
+        match forwarder.forward(outgoing, record).await? {
+            Forwarded::Response(mut response) => {
+                record.target_answered(response.status().as_u16());
+                headers::to_client(response.headers_mut(), false);
+                Ok(Answer::Target(response))
+            }
+            Forwarded::Switched {
+                mut response,
+                target,
+                in_flight,
+            } => {
+                record.target_answered(response.status().as_u16());
+                headers::to_client(response.headers_mut(), true);
+                let tunnel = Tunnel {
+                    client_side: client_side.ok_or(GatewayError::TargetUnexpectedUpgrade)?,
+                    target_side: hyper::upgrade::on(&mut response),
+                    target,
+                    in_flight,
+                    idle_timeout: settings.idle_timeout,
+                    shutdown: self.shutdown.clone(),
+                };
+                Ok(Answer::Switched(
+                    response.map(|_| Bytes::new()),
+                    Box::new(tunnel),
+                ))
+            }
+        }
+    }
+}
+
+impl Handler for Listener {
+    type Body = ResponseBody;
+
+    async fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        connection: Rc<Connection>,
+    ) -> Response<ResponseBody> {
+        let routes = self.routes.load_full();
+        let mut record = Record::open(&self.recorder, &connection, &request);
+        let bodiless = request.method() == Method::HEAD;
+        let response = match self
+            .answer(&routes, request, &connection, &mut record)
+            .await
+        {
+            Ok(Answer::Target(response)) => {
+                record.answer(response.status().as_u16(), response.headers());
+                response.map(Source::Target)
+            }
+            Ok(Answer::Own(response)) => {
+                record.answer_own(response.status().as_u16(), response.headers(), None);
+                response.map(Source::own)
+            }
+            Ok(Answer::Switched(response, tunnel)) => {
+                record.answer(response.status().as_u16(), response.headers());
+                record.upgraded();
+                tokio::task::spawn_local(tunnel.run(record));
+                return response.map(|_| ResponseBody::unrecorded());
+            }
+            Err(error) => {
+                if error.closes_connection() {
+                    connection.close();
+                }
+                let response = error.response();
+                record.answer_own(error.status(), response.headers(), Some(error));
+                response.map(Source::own)
+            }
+        };
+        let bodiless = bodiless
+            || matches!(
+                response.status(),
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+            );
+        response.map(|source| ResponseBody {
+            source,
+            record: Some(record),
+            bodiless,
+        })
+    }
+
+    fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
+        self.routes.load().tls.clone()
+    }
+
+    fn options(&self) -> Option<Rc<Options>> {
+        let settings = Arc::clone(&self.routes.load().settings);
+        let mut cached = self.options.borrow_mut();
+        if let Some((of, options)) = &*cached
+            && Arc::ptr_eq(of, &settings)
+        {
+            return Some(Rc::clone(options));
+        }
+        let gauge = &self.recorder.metrics.active_client_connections;
+        let options = Rc::new(server_options(&settings, gauge));
+        *cached = Some((settings, Rc::clone(&options)));
+        Some(options)
+    }
+
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Accepted => self.recorder.metrics.new_client_connections.inc(),
+            Event::HandshakeFailed { peer, error } => {
+                tracing::debug!(%peer, %error, "TLS handshake failed");
+                self.recorder.metrics.client_tls_negotiation_errors.inc();
+            }
+            Event::MalformedRequest { connection, error } => {
+                tracing::debug!(peer = %connection.peer, %error, "malformed request");
+                Record::unreadable(&self.recorder, connection, GatewayError::MalformedRequest);
+            }
+            Event::RequestTimeout { connection } => {
+                Record::unreadable(&self.recorder, connection, GatewayError::RequestTimeout);
+            }
+        }
+    }
+}
+
+pub fn server_options(settings: &LoadBalancerSettings, active: &prometheus::IntGauge) -> Options {
+    Options {
+        tls_handshake_timeout: settings.tls_handshake_timeout,
+        request_header_timeout: settings.request_header_timeout,
+        idle_timeout: settings.idle_timeout,
+        client_keep_alive: Some(settings.client_keep_alive),
+        date_header: false,
+        preserve_header_case: true,
+        active_connections: Some(active.clone()),
+        ..Options::default()
+    }
+}
+
+fn fixed_response(fixed: &FixedResponse) -> Response<Bytes> {
+    let body = Bytes::copy_from_slice(fixed.message_body.as_bytes());
+    let mut response = gateway_error::own(fixed.status_code, body);
+    if let Some(content_type) = fixed.content_type_header() {
+        let content_type = HeaderValue::from_static(content_type);
+        response
+            .headers_mut()
+            .insert(http::header::CONTENT_TYPE, content_type);
+    }
+    response
+}
+
+fn redirect_response(
+    redirect: &Redirect,
+    routes: &Routes,
+    head: &request::Parts,
+    host: &str,
+) -> Result<Response<Bytes>, GatewayError> {
+    let location = redirect.location(&RedirectInput {
+        protocol: if routes.tls.is_some() {
+            "HTTPS"
+        } else {
+            "HTTP"
+        },
+        host: if host.is_empty() {
+            &routes.settings.name
+        } else {
+            host
+        },
+        port: routes.port,
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+    });
+    if location.len() > Redirect::MAX_LOCATION_LENGTH {
+        return Err(GatewayError::RedirectTooLong);
+    }
+    let location = HeaderValue::try_from(location).map_err(|_| GatewayError::MalformedRequest)?;
+    let mut response = gateway_error::page(redirect.status_code);
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+/// What the client gets, and the record that is complete when it has got it.
+pub struct ResponseBody {
+    source: Source,
+    record: Option<Record>,
+    /// The response has no body whatever its source says (HEAD, 204, 304).
+    bodiless: bool,
+}
+
+enum Source {
+    Own(Full<Bytes>),
+    Target(TargetBody),
+}
+
+impl Source {
+    fn own(body: Bytes) -> Self {
+        Self::Own(Full::new(body))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(body) => body.is_end_stream(),
+            Self::Target(body) => body.is_end_stream(),
+        }
+    }
+
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, GatewayError>>> {
+        match self {
+            Self::Own(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(|never: Infallible| match never {}))),
+            Self::Target(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+}
+
+impl ResponseBody {
+    fn unrecorded() -> Self {
+        Self {
+            source: Source::own(Bytes::new()),
+            record: None,
+            bodiless: true,
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = GatewayError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, GatewayError>>> {
+        let polled = self.source.poll_frame(cx);
+        if let Some(record) = &mut self.record {
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => {
+                    record.sent(frame.data_ref().map_or(0, Bytes::len) as u64);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    record.fail(*error);
+                    record.finish();
+                }
+                Poll::Ready(None) => record.finish(),
+                Poll::Pending => {}
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(body) => body.size_hint(),
+            Source::Target(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // hyper does not poll a body that says it has ended.
+        if let Some(record) = &mut self.record
+            && (self.bodiless || self.source.is_end_stream())
+        {
+            record.finish();
+        }
+    }
+}

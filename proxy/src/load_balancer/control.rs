@@ -1,0 +1,381 @@
+//! The control thread: holds what runs, answers reload requests, and stops everything in order: listeners, workers, then
+//! health checks and admin, so that a drain can be watched to its end.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use lintel_common::shutdown::{self, Shutdown, ShutdownTrigger};
+use rustls::server::ProducesTickets;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use super::{GroupInUse, Overview, ReloadError, Request, StartError, StopReport};
+use crate::access_log::writer::{AccessLog, Writer};
+use crate::admin::Admin;
+use crate::listener::Routes;
+use crate::metrics::Metrics;
+use crate::model::{LogPath, Model};
+use crate::target_group::TargetGroup;
+use crate::worker::{Shared, Socket, Worker};
+use crate::{config, discovery, health_check, socket};
+
+/// How long workers may take to notice that the time for finishing is over.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
+
+/// Which listening socket is meant, also across reloads: address, port as configured, and which of those that ask for
+/// the same port (only port 0 can be asked for more than once).
+pub(super) type ListenerKey = (IpAddr, u16, usize);
+
+pub(super) struct RunningListener {
+    pub address: SocketAddr,
+    pub routes: Arc<ArcSwap<Routes>>,
+    pub trigger: ShutdownTrigger,
+}
+
+pub(super) struct RunningGroup {
+    pub group: Arc<TargetGroup>,
+    /// Stops its health checks and discovery.
+    trigger: ShutdownTrigger,
+}
+
+pub(super) struct Control {
+    pub model: Model,
+    pub listeners: HashMap<ListenerKey, RunningListener>,
+    /// As in the model's list.
+    pub groups: Vec<RunningGroup>,
+    pub metrics: Arc<Metrics>,
+    pub tickets: Arc<dyn ProducesTickets>,
+    pub workers: Vec<Worker>,
+    pub overview: Arc<ArcSwap<Overview>>,
+    addresses: Vec<SocketAddr>,
+    config: Option<PathBuf>,
+    admin: Option<Admin>,
+    log: Option<(AccessLog, Writer)>,
+    ended: mpsc::Receiver<usize>,
+}
+
+impl Control {
+    pub(super) fn start(
+        model: Model,
+        config: Option<PathBuf>,
+        shutdown: Shutdown,
+    ) -> Result<Self, StartError> {
+        let settings = &model.load_balancer;
+        let metrics = Arc::new(Metrics::new()?);
+        let overview = Arc::new(ArcSwap::from_pointee(Overview { groups: Vec::new() }));
+        let admin = Admin::bind(settings, &metrics, &overview, &shutdown)?;
+        let log = match &settings.access_logs {
+            Some(logs) => Some(AccessLog::start(logs).map_err(|source| {
+                let path = match &logs.path {
+                    LogPath::StandardOutput => "-".into(),
+                    LogPath::File(path) => path.display().to_string(),
+                };
+                StartError::AccessLog { path, source }
+            })?),
+            None => None,
+        };
+        let (workers, tickets) = (settings.workers, lintel_common::tls::tickets()?);
+        let shared = Shared {
+            metrics: Arc::clone(&metrics),
+            log: log.as_ref().map(|(log, _)| log.clone()),
+            load_balancer: identity(&settings.name),
+            shutdown,
+        };
+        let (sender, ended) = mpsc::channel(workers);
+        let mut control = Self {
+            model,
+            listeners: HashMap::new(),
+            groups: Vec::new(),
+            metrics,
+            tickets,
+            workers: Vec::new(),
+            overview,
+            addresses: Vec::new(),
+            config,
+            admin,
+            log,
+            ended,
+        };
+        control.groups = control
+            .groups_of(&control.model)
+            .into_iter()
+            .map(RunningGroup::new)
+            .collect();
+        let mut sockets = control.open_listeners()?;
+        for index in 0..workers {
+            let first = sockets.iter_mut().filter_map(Vec::pop).collect();
+            let worker = Worker::start(index, shared.clone(), first, sender.clone());
+            control.workers.push(worker.map_err(StartError::Thread)?);
+        }
+        control.publish();
+        Ok(control)
+    }
+
+    /// One socket a worker for each listener of the model.
+    fn open_listeners(&mut self) -> Result<Vec<Vec<Socket>>, StartError> {
+        let groups = self.routing_groups(&self.model, &self.groups_of(&self.model));
+        let mut sockets = Vec::new();
+        for (key, listener) in keyed(&self.model) {
+            let bound = bind(key, self.model.load_balancer.workers)?;
+            let address = bound
+                .first()
+                .map_or(SocketAddr::new(key.0, key.1), |(_, address)| *address);
+            let routes = self.routes(&self.model, listener, address.port(), &groups)?;
+            let (running, opened) = RunningListener::open(address, routes, bound);
+            self.addresses.push(address);
+            self.listeners.insert(key, running);
+            sockets.push(opened);
+        }
+        Ok(sockets)
+    }
+
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.clone()
+    }
+
+    pub(super) fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
+    /// Runs until the load balancer has stopped.
+    pub(super) fn run(
+        mut self,
+        runtime: &Runtime,
+        mut queue: mpsc::Receiver<Request>,
+        from_admin: mpsc::Sender<Request>,
+        shutdown: &Shutdown,
+    ) -> StopReport {
+        let local = LocalSet::new();
+        let (admin_trigger, admin_shutdown) = shutdown::channel();
+        if let Some(admin) = self.admin.take() {
+            local.spawn_local(admin.run(from_admin, admin_shutdown));
+        }
+        for group in &self.groups {
+            group.spawn_on(&local);
+        }
+        let report = local.block_on(runtime, async {
+            self.serve_requests(&mut queue, shutdown).await;
+            let report = self.stop_listeners(shutdown).await;
+            self.groups.iter().for_each(|group| group.trigger.request());
+            admin_trigger.expire();
+            report
+        });
+        for worker in self.workers {
+            if worker.thread.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+        if let Some((log, writer)) = self.log {
+            drop(log);
+            writer.join();
+        }
+        report
+    }
+
+    async fn serve_requests(&mut self, queue: &mut mpsc::Receiver<Request>, shutdown: &Shutdown) {
+        loop {
+            let request = tokio::select! {
+                request = queue.recv() => request,
+                () = shutdown.requested() => return,
+            };
+            match request {
+                Some(Request::Reload(model, reply)) => {
+                    let changes = self.reload(model).await;
+                    // Whoever asked may have gone; the reload stands.
+                    let _ = reply.send(changes);
+                }
+                Some(Request::ReopenLogs) => {
+                    if let Some((log, _)) = &self.log {
+                        log.reopen();
+                    }
+                }
+                None => return shutdown.requested().await,
+            }
+        }
+    }
+
+    async fn reload(&mut self, model: Option<Box<Model>>) -> Result<super::Changes, ReloadError> {
+        let model = match (model, &self.config) {
+            (Some(model), _) => *model,
+            (None, Some(path)) => config::load(path).map_err(ReloadError::Config)?.model,
+            (None, None) => return Err(ReloadError::NoFile),
+        };
+        let changes = self.apply(model).await;
+        let result = if changes.is_ok() {
+            "applied"
+        } else {
+            "refused"
+        };
+        self.metrics.reloads.with_label_values(&[result]).inc();
+        changes
+    }
+
+    async fn stop_listeners(&mut self, shutdown: &Shutdown) -> StopReport {
+        for listener in self.listeners.values() {
+            listener.trigger.request();
+        }
+        let mut cut = 0;
+        let bound = self.model.load_balancer.shutdown_timeout;
+        let mut left = self.workers.len();
+        tokio::select! {
+            () = all_ended(&mut self.ended, &mut left, &mut cut) => return StopReport { cut },
+            () = tokio::time::sleep(bound) => {}
+            () = shutdown.expired() => {}
+        }
+        for listener in self.listeners.values() {
+            listener.trigger.expire();
+        }
+        let last = all_ended(&mut self.ended, &mut left, &mut cut);
+        if tokio::time::timeout(LAST_MOMENT, last).await.is_err() {
+            tracing::error!(workers = left, "workers did not stop in time");
+        }
+        StopReport { cut }
+    }
+
+    /// Shows the admin endpoints what runs now, and tells groups whether they are used.
+    pub(super) fn publish(&self) {
+        let mut used = vec![false; self.groups.len()];
+        let actions = self
+            .model
+            .listeners
+            .iter()
+            .flat_map(|listener| listener.rules.actions());
+        for index in actions.filter_map(crate::action::Action::target_group) {
+            used[index] = true;
+        }
+        let in_use = |(running, in_use): (&RunningGroup, bool)| {
+            running.group.set_in_use(in_use);
+            GroupInUse {
+                group: Arc::clone(&running.group),
+                in_use,
+            }
+        };
+        let groups = self.groups.iter().zip(used).map(in_use).collect();
+        self.overview.store(Arc::new(Overview { groups }));
+    }
+}
+
+async fn all_ended(ended: &mut mpsc::Receiver<usize>, left: &mut usize, cut: &mut usize) {
+    while *left > 0 {
+        // A worker that panicked says nothing; its end of the channel goes with it.
+        let Some(more) = ended.recv().await else {
+            return;
+        };
+        *cut += more;
+        *left -= 1;
+    }
+}
+
+impl RunningGroup {
+    pub(super) fn new(group: Arc<TargetGroup>) -> Self {
+        Self {
+            group,
+            trigger: shutdown::channel().0,
+        }
+    }
+
+    fn spawn_on(&self, local: &LocalSet) {
+        local.spawn_local(health_check::run(
+            Arc::clone(&self.group),
+            self.trigger.subscribe(),
+        ));
+        local.spawn_local(discovery::run(
+            Arc::clone(&self.group),
+            self.trigger.subscribe(),
+        ));
+    }
+
+    /// On the control thread.
+    pub(super) fn spawn(&self) {
+        tokio::task::spawn_local(health_check::run(
+            Arc::clone(&self.group),
+            self.trigger.subscribe(),
+        ));
+        tokio::task::spawn_local(discovery::run(
+            Arc::clone(&self.group),
+            self.trigger.subscribe(),
+        ));
+    }
+
+    pub(super) fn stop(&self) {
+        self.trigger.request();
+    }
+}
+
+impl RunningListener {
+    pub(super) fn open(
+        address: SocketAddr,
+        routes: Routes,
+        bound: Vec<(std::net::TcpListener, SocketAddr)>,
+    ) -> (Self, Vec<Socket>) {
+        let (trigger, shutdown) = shutdown::channel();
+        let routes = Arc::new(ArcSwap::from_pointee(routes));
+        let socket = |(socket, _)| Socket {
+            socket,
+            routes: Arc::clone(&routes),
+            shutdown: shutdown.clone(),
+        };
+        let sockets = bound.into_iter().map(socket).collect();
+        (
+            Self {
+                address,
+                routes,
+                trigger,
+            },
+            sockets,
+        )
+    }
+}
+
+/// The sockets of one listener, one a worker, with the address that port 0 has become.
+pub(super) fn bind(
+    key: ListenerKey,
+    workers: usize,
+) -> Result<Vec<(std::net::TcpListener, SocketAddr)>, StartError> {
+    let address = SocketAddr::new(key.0, key.1);
+    let failed = |source| StartError::Bind {
+        address,
+        key: "listener.port".into(),
+        source,
+    };
+    let sockets = socket::listen(address, workers).map_err(failed)?;
+    sockets
+        .into_iter()
+        .map(|socket| {
+            let bound = socket.local_addr().map_err(failed)?;
+            Ok((socket, bound))
+        })
+        .collect()
+}
+
+/// Each listener's sockets by their identity, in the order of the configuration.
+pub(super) fn keyed(
+    model: &Model,
+) -> impl Iterator<Item = (ListenerKey, &crate::model::ListenerSettings)> {
+    let mut seen = HashMap::<(IpAddr, u16), usize>::new();
+    let pairs = model.listeners.iter().flat_map(|listener| {
+        listener
+            .addresses
+            .iter()
+            .map(move |address| (*address, listener))
+    });
+    pairs.map(move |(address, listener)| {
+        let nth = seen.entry((address, listener.port)).or_default();
+        *nth += 1;
+        ((address, listener.port, *nth), listener)
+    })
+}
+
+/// `app/NAME/ID`, as the ALB names itself in its logs; the ID follows from the name (FNV-1a), so it is the same at every
+/// start and on every node.
+fn identity(name: &str) -> String {
+    let id = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("app/{name}/{id:016x}")
+}

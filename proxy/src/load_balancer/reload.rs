@@ -1,0 +1,250 @@
+//! A new configuration onto a running load balancer: everything that can fail is done first, then all of it is put in
+//! place. Groups of the same name keep their targets' health, counts and connections; listeners on the same address keep
+//! their socket and their clients; requests under way end under the rules they began with.
+
+use std::sync::Arc;
+
+use lintel_common::tls::{self, SslPolicy};
+use serde::Serialize;
+
+use super::control::{Control, ListenerKey, RunningGroup, RunningListener, bind, keyed};
+use super::{ReloadError, StartError};
+use crate::forward::{Group, RetryBudget};
+use crate::listener::Routes;
+use crate::model::{ListenerProtocol, ListenerSettings, LoadBalancerSettings, Model, TlsSettings};
+use crate::target_group::TargetGroup;
+
+/// What a reload did, by name.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    pub listeners: Difference,
+    pub target_groups: Difference,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    pub added: Vec<String>,
+    pub changed: Vec<String>,
+    pub removed: Vec<String>,
+}
+
+impl Control {
+    pub(super) async fn apply(&mut self, mut model: Model) -> Result<Changes, ReloadError> {
+        needs_restart(&self.model.load_balancer, &model.load_balancer)?;
+        // `workers = 0` may be resolved differently when the machine's cores change; the threads stay what they are.
+        model.load_balancer.workers = self.workers.len();
+        let groups = self.groups_of(&model);
+        let routing = self.routing_groups(&model, &groups);
+        let mut opened = Vec::new();
+        let mut replaced = Vec::new();
+        for (key, listener) in keyed(&model) {
+            if let Some(running) = self.listeners.get(&key) {
+                let port = running.address.port();
+                replaced.push((key, self.routes(&model, listener, port, &routing)?));
+                continue;
+            }
+            let bound = bind(key, model.load_balancer.workers)?;
+            let address = bound
+                .first()
+                .map_or_else(|| (key.0, key.1).into(), |bound| bound.1);
+            let routes = self.routes(&model, listener, address.port(), &routing)?;
+            opened.push((key, RunningListener::open(address, routes, bound)));
+        }
+        let changes = self.changes(&model);
+        // Nothing below can fail.
+        self.replace_groups(&model, groups);
+        for (key, routes) in replaced {
+            if let Some(running) = self.listeners.get(&key) {
+                running.routes.store(Arc::new(routes));
+            }
+        }
+        self.remove_listeners(&model);
+        for (key, (running, sockets)) in opened {
+            self.listeners.insert(key, running);
+            for (worker, socket) in self.workers.iter().zip(sockets) {
+                if worker.sockets.send(socket).await.is_err() {
+                    tracing::error!("a worker is gone; its share of a new listener is not served");
+                }
+            }
+        }
+        self.model = model;
+        self.publish();
+        tracing::info!(?changes, "configuration reloaded");
+        Ok(changes)
+    }
+
+    /// The groups that the model asks for: those of a known name as they run, the others new.
+    pub(super) fn groups_of(&self, model: &Model) -> Vec<Arc<TargetGroup>> {
+        let running = |name: &str| {
+            self.groups
+                .iter()
+                .find(|running| running.group.name() == name)
+        };
+        model
+            .target_groups
+            .iter()
+            .map(|settings| match running(&settings.name) {
+                Some(running) => Arc::clone(&running.group),
+                None => TargetGroup::new(settings.clone()),
+            })
+            .collect()
+    }
+
+    pub(super) fn routing_groups(
+        &self,
+        model: &Model,
+        groups: &[Arc<TargetGroup>],
+    ) -> Arc<[Group]> {
+        let routing =
+            |(settings, group): (&crate::model::TargetGroupSettings, &Arc<TargetGroup>)| Group {
+                name: Arc::from(settings.name.as_str()),
+                targets: Arc::clone(group),
+                metrics: self.metrics.group(&settings.name),
+                budget: RetryBudget::default(),
+            };
+        model
+            .target_groups
+            .iter()
+            .zip(groups)
+            .map(routing)
+            .collect()
+    }
+
+    pub(super) fn routes(
+        &self,
+        model: &Model,
+        listener: &ListenerSettings,
+        port: u16,
+        groups: &Arc<[Group]>,
+    ) -> Result<Routes, StartError> {
+        let settings = Arc::new(model.load_balancer.clone());
+        let tls = match &listener.protocol {
+            ListenerProtocol::Http => None,
+            ListenerProtocol::Https(tls) => Some(self.tls(tls, settings.enable_http2)?),
+        };
+        Ok(Routes {
+            settings,
+            tls,
+            port,
+            rules: listener.rules.clone(),
+            groups: Arc::clone(groups),
+        })
+    }
+
+    fn tls(
+        &self,
+        settings: &TlsSettings,
+        http2: bool,
+    ) -> Result<Arc<rustls::ServerConfig>, StartError> {
+        let certificates = std::iter::once(&settings.certificate)
+            .chain(&settings.additional_certificates)
+            .map(|files| tls::load_certified_key(&files.chain, &files.key))
+            .collect::<Result<Vec<_>, _>>()?;
+        let policy = SslPolicy::by_name(&settings.ssl_policy)
+            .ok_or_else(|| StartError::SslPolicy(settings.ssl_policy.clone()))?;
+        Ok(tls::server_config(
+            certificates,
+            policy,
+            http2,
+            Arc::clone(&self.tickets),
+        )?)
+    }
+
+    fn replace_groups(&mut self, model: &Model, groups: Vec<Arc<TargetGroup>>) {
+        let mut old = std::mem::take(&mut self.groups);
+        for (group, settings) in groups.into_iter().zip(&model.target_groups) {
+            let known = old
+                .iter()
+                .position(|running| Arc::ptr_eq(&running.group, &group));
+            if let Some(at) = known {
+                group.update(settings.clone());
+                self.groups.push(old.swap_remove(at));
+            } else {
+                let running = RunningGroup::new(group);
+                running.spawn();
+                self.groups.push(running);
+            }
+        }
+        old.iter().for_each(RunningGroup::stop);
+    }
+
+    fn remove_listeners(&mut self, model: &Model) {
+        let wanted: Vec<ListenerKey> = keyed(model).map(|(key, _)| key).collect();
+        let bound = model.load_balancer.shutdown_timeout;
+        self.listeners.retain(|key, running| {
+            if wanted.contains(key) {
+                return true;
+            }
+            let trigger = running.trigger.clone();
+            trigger.request();
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(bound).await;
+                trigger.expire();
+            });
+            false
+        });
+    }
+
+    fn changes(&self, model: &Model) -> Changes {
+        let mut changes = Changes::default();
+        let settings_changed = self.model.load_balancer != model.load_balancer;
+        let old: Vec<_> = keyed(&self.model).collect();
+        let new: Vec<_> = keyed(model).collect();
+        let name = |key: &ListenerKey| std::net::SocketAddr::new(key.0, key.1).to_string();
+        for (key, listener) in &new {
+            match old.iter().find(|(known, _)| known == key) {
+                None => changes.listeners.added.push(name(key)),
+                Some((_, before)) if settings_changed || *before != *listener => {
+                    changes.listeners.changed.push(name(key));
+                }
+                Some(_) => {}
+            }
+        }
+        for (key, _) in old
+            .iter()
+            .filter(|(key, _)| !new.iter().any(|(known, _)| known == key))
+        {
+            changes.listeners.removed.push(name(key));
+        }
+        let before = &self.model.target_groups;
+        let groups = &mut changes.target_groups;
+        for group in &model.target_groups {
+            match before.iter().find(|known| known.name == group.name) {
+                None => groups.added.push(group.name.clone()),
+                Some(known) if known != group => groups.changed.push(group.name.clone()),
+                Some(_) => {}
+            }
+        }
+        let gone = |known: &&crate::model::TargetGroupSettings| {
+            !model
+                .target_groups
+                .iter()
+                .any(|group| group.name == known.name)
+        };
+        groups
+            .removed
+            .extend(before.iter().filter(gone).map(|known| known.name.clone()));
+        changes
+    }
+}
+
+/// What threads and open files were made of cannot be exchanged under them.
+fn needs_restart(
+    old: &LoadBalancerSettings,
+    new: &LoadBalancerSettings,
+) -> Result<(), ReloadError> {
+    let fixed = [
+        ("name", old.name == new.name),
+        ("workers", old.workers == new.workers),
+        ("admin", old.admin == new.admin),
+        (
+            "admin_token_file",
+            old.admin_token_file == new.admin_token_file,
+        ),
+        ("access_logs", old.access_logs == new.access_logs),
+    ];
+    match fixed.iter().find(|(_, same)| !same) {
+        Some((key, _)) => Err(ReloadError::NeedsRestart(key)),
+        None => Ok(()),
+    }
+}

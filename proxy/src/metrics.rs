@@ -1,0 +1,230 @@
+//! Every series of the proxy, in one struct with a registry of its own. Names follow the ALB's CloudWatch metrics; labels
+//! come from closed sets only: target group, status code or class, side, listener port.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+use crate::target_group::TargetGroup;
+
+/// Upper bounds in seconds: from what loopback takes to what the default time-outs allow.
+const RESPONSE_TIME_BUCKETS: &[f64] = &[
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0,
+];
+
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub active_client_connections: IntGauge,
+    pub active_target_connections: IntGauge,
+    pub new_client_connections: IntCounter,
+    pub new_target_connections: IntCounter,
+    pub client_tls_negotiation_errors: IntCounter,
+    pub processed_bytes: IntCounter,
+    pub fixed_responses: IntCounter,
+    pub redirects: IntCounter,
+    pub access_log_dropped: IntCounter,
+    pub reloads: IntCounterVec,
+    elb_responses: IntCounterVec,
+    request_count: IntCounterVec,
+    target_responses: IntCounterVec,
+    target_response_time: HistogramVec,
+    target_connection_errors: IntCounterVec,
+    unhealthy_routing_requests: IntCounterVec,
+    retries: IntCounterVec,
+    healthy_hosts: IntGaugeVec,
+    unhealthy_hosts: IntGaugeVec,
+}
+
+/// The series of one target group, looked up once.
+#[derive(Debug, Clone)]
+pub struct GroupMetrics {
+    pub request_count: IntCounter,
+    /// 1xx to 5xx.
+    pub responses: [IntCounter; 5],
+    pub response_time: Histogram,
+    pub connection_errors: IntCounter,
+    pub unhealthy_routing_requests: IntCounter,
+    pub retries: IntCounter,
+}
+
+impl Metrics {
+    #[expect(clippy::too_many_lines, reason = "a flat list")]
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let new = Registered(&registry);
+        let active = new.gauges(
+            "active_connection_count",
+            "Open connections, by the side they are on",
+            &["side"],
+        )?;
+        let opened = new.counters(
+            "new_connection_count_total",
+            "Connections opened, by the side they are on",
+            &["side"],
+        )?;
+        let group = &["target_group"];
+        let response_time = HistogramOpts::new(
+            name("target_response_time_seconds"),
+            "Time from a request's dispatch to the first byte of the target's response",
+        );
+        let metrics = Self {
+            active_client_connections: active.with_label_values(&["client"]),
+            active_target_connections: active.with_label_values(&["target"]),
+            new_client_connections: opened.with_label_values(&["client"]),
+            new_target_connections: opened.with_label_values(&["target"]),
+            client_tls_negotiation_errors: new.counter(
+                "client_tls_negotiation_error_count_total",
+                "TLS handshakes with clients that failed or took too long",
+            )?,
+            processed_bytes: new.counter(
+                "processed_bytes_total",
+                "Bytes of requests and responses on the client side, heads included",
+            )?,
+            fixed_responses: new
+                .counter("http_fixed_response_count_total", "Requests answered by a fixed-response action")?,
+            redirects: new
+                .counter("http_redirect_count_total", "Requests answered by a redirect action")?,
+            access_log_dropped: new.counter(
+                "access_log_dropped_total",
+                "Access log lines lost because the log did not take them in time",
+            )?,
+            reloads: new.counters(
+                "reload_count_total",
+                "Configuration reloads, by result: applied or refused",
+                &["result"],
+            )?,
+            elb_responses: new.counters(
+                "httpcode_elb_total",
+                "Responses that the load balancer made itself, by status code; 460 = the client left first",
+                &["code"],
+            )?,
+            request_count: new.counters(
+                "request_count_total",
+                "Requests for which a target was chosen",
+                group,
+            )?,
+            target_responses: new.counters(
+                "httpcode_target_total",
+                "Responses that targets made, by status class",
+                &["target_group", "class"],
+            )?,
+            target_response_time: new.register(HistogramVec::new(
+                response_time.buckets(RESPONSE_TIME_BUCKETS.to_vec()),
+                group,
+            )?)?,
+            target_connection_errors: new.counters(
+                "target_connection_error_count_total",
+                "Connections to targets that could not be established, health checks not counted",
+                group,
+            )?,
+            unhealthy_routing_requests: new.counters(
+                "unhealthy_routing_request_count_total",
+                "Requests sent to targets that are not known to be healthy, because none was",
+                group,
+            )?,
+            retries: new.counters(
+                "retry_count_total",
+                "Further attempts at requests that certainly had not run",
+                group,
+            )?,
+            healthy_hosts: new.gauges("healthy_host_count", "Targets in state healthy", group)?,
+            unhealthy_hosts: new.gauges("unhealthy_host_count", "Targets in state unhealthy", group)?,
+            registry: registry.clone(),
+        };
+        for result in ["applied", "refused"] {
+            metrics.reloads.with_label_values(&[result]);
+        }
+        Ok(metrics)
+    }
+
+    pub fn group(&self, name: &str) -> GroupMetrics {
+        let class = |class: &str| self.target_responses.with_label_values(&[name, class]);
+        GroupMetrics {
+            request_count: self.request_count.with_label_values(&[name]),
+            responses: [
+                class("1xx"),
+                class("2xx"),
+                class("3xx"),
+                class("4xx"),
+                class("5xx"),
+            ],
+            response_time: self.target_response_time.with_label_values(&[name]),
+            connection_errors: self.target_connection_errors.with_label_values(&[name]),
+            unhealthy_routing_requests: self.unhealthy_routing_requests.with_label_values(&[name]),
+            retries: self.retries.with_label_values(&[name]),
+        }
+    }
+
+    /// A response of the load balancer's own.
+    pub fn elb_response(&self, status: u16) {
+        self.elb_responses
+            .with_label_values(&[&status.to_string()])
+            .inc();
+    }
+
+    /// The series as text. Host counts are taken from the groups now, so that they never lag behind.
+    pub fn render<'a>(&self, groups: impl Iterator<Item = &'a TargetGroup>) -> String {
+        use crate::health_check::state::State;
+        self.healthy_hosts.reset();
+        self.unhealthy_hosts.reset();
+        for group in groups {
+            let health = group.target_health();
+            let count = |state| health.iter().filter(|target| target.state == state).count();
+            let set = |gauge: &IntGaugeVec, hosts: usize| {
+                gauge
+                    .with_label_values(&[group.name()])
+                    .set(i64::try_from(hosts).unwrap_or(i64::MAX));
+            };
+            set(&self.healthy_hosts, count(State::Healthy));
+            set(&self.unhealthy_hosts, count(State::Unhealthy));
+        }
+        lintel_common::metrics::render(&self.registry)
+    }
+}
+
+impl GroupMetrics {
+    pub fn response(&self, status: u16) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.responses[class].inc();
+    }
+}
+
+fn name(name: &str) -> String {
+    format!("lintel_proxy_{name}")
+}
+
+/// Makes series and enters them into the registry.
+struct Registered<'r>(&'r Registry);
+
+impl Registered<'_> {
+    fn register<C: Collector + Clone + 'static>(&self, series: C) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(series.clone()))?;
+        Ok(series)
+    }
+
+    fn counter(&self, series: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::new(name(series), help)?)
+    }
+
+    fn counters(
+        &self,
+        series: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name(series), help), labels)?)
+    }
+
+    fn gauges(
+        &self,
+        series: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name(series), help), labels)?)
+    }
+}

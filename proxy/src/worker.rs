@@ -1,0 +1,123 @@
+//! One worker: a thread with a single-threaded runtime, its own sockets (`SO_REUSEPORT` lets the kernel spread
+//! connections over the workers), its own connections to targets. A request never leaves its worker.
+
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use lintel_common::server;
+use lintel_common::shutdown::Shutdown;
+use tokio::runtime;
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::access_log::Recorder;
+use crate::access_log::writer::AccessLog;
+use crate::forward::pool::Pool;
+use crate::listener::{Listener, Routes, server_options};
+use crate::metrics::Metrics;
+
+/// Listening sockets that may wait for their worker to take them on.
+const QUEUE: usize = 64;
+
+/// How often idle connections to targets are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A worker's own socket of one listener.
+#[derive(Debug)]
+pub struct Socket {
+    pub socket: TcpListener,
+    pub routes: Arc<ArcSwap<Routes>>,
+    /// Of this listener: a reload may remove it while others stay.
+    pub shutdown: Shutdown,
+}
+
+/// What all workers are given.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    pub metrics: Arc<Metrics>,
+    pub log: Option<AccessLog>,
+    pub load_balancer: String,
+    pub shutdown: Shutdown,
+}
+
+#[derive(Debug)]
+pub struct Worker {
+    pub sockets: mpsc::Sender<Socket>,
+    pub thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// `ended` gets the number of connections that had to be cut.
+    pub fn start(
+        index: usize,
+        shared: Shared,
+        first: Vec<Socket>,
+        ended: mpsc::Sender<usize>,
+    ) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (sockets, more) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || {
+                let cut = LocalSet::new().block_on(&runtime, run(shared, first, more));
+                // The control thread waits for as many messages as there are workers; nobody else holds this end.
+                let _ = ended.try_send(cut);
+            })?;
+        Ok(Self { sockets, thread })
+    }
+}
+
+async fn run(shared: Shared, first: Vec<Socket>, mut more: mpsc::Receiver<Socket>) -> usize {
+    let pool = Pool::new(Arc::clone(&shared.metrics));
+    let shutdown = shared.shutdown;
+    let recorder = Rc::new(Recorder {
+        metrics: shared.metrics,
+        log: shared.log,
+        load_balancer: shared.load_balancer,
+    });
+    let mut serving = JoinSet::new();
+    let mut routes = Vec::new();
+    for socket in first {
+        routes.push(Arc::clone(&socket.routes));
+        serving.spawn_local(serve(socket, Rc::clone(&pool), Rc::clone(&recorder)));
+    }
+    let mut sweep = tokio::time::interval(SWEEP);
+    let mut cut = 0;
+    loop {
+        tokio::select! {
+            Some(socket) = more.recv() => {
+                routes.push(Arc::clone(&socket.routes));
+                serving.spawn_local(serve(socket, Rc::clone(&pool), Rc::clone(&recorder)));
+            }
+            _ = sweep.tick() => {
+                let idle_timeout = routes.last().map(|routes| routes.load().settings.idle_timeout);
+                pool.sweep(idle_timeout.unwrap_or_default());
+            }
+            Some(ended) = serving.join_next() => cut += ended.unwrap_or_default(),
+            () = shutdown.requested(), if serving.is_empty() => break,
+        }
+    }
+    pool.clear();
+    cut
+}
+
+async fn serve(socket: Socket, pool: Rc<Pool>, recorder: Rc<Recorder>) -> usize {
+    let listener = match tokio::net::TcpListener::from_std(socket.socket) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "a listening socket could not be used");
+            return 0;
+        }
+    };
+    let gauge = recorder.metrics.active_client_connections.clone();
+    let options = server_options(&socket.routes.load().settings, &gauge);
+    let handler = Listener::new(socket.routes, pool, recorder, socket.shutdown.clone());
+    server::serve(listener, Rc::new(handler), options, socket.shutdown).await
+}

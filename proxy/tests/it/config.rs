@@ -1,0 +1,261 @@
+//! Configuration files: what they become, and every way in which they are refused, as whole lines of `check`.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lintel_proxy::action::{Action, ContentType, FixedResponse, Forward, RedirectInput};
+use lintel_proxy::config::{self, Loaded};
+use lintel_proxy::model::{
+    AccessLogs, CertificateFiles, Discovery, ListenerProtocol, LogFormat, LogPath, Matcher, Retry,
+    TargetSettings,
+};
+use lintel_proxy::rule::RuleInput;
+
+mod refused;
+
+/// The shortest file without findings, apart from `[load_balancer]`, which may stand in front of it.
+const SMALLEST: &str = "\
+[[target_group]]
+name = 'app'
+port = 8000
+targets = ['10.0.0.1']
+[[listener]]
+port = 80
+default_action = { type = 'forward', target_group = 'app' }
+";
+
+/// Everything that is found in a file, as it is printed.
+fn findings(text: &str) -> Vec<String> {
+    let diagnostics = match config::parse(text, Path::new("f.toml")) {
+        Ok(loaded) => loaded.warnings,
+        Err(diagnostics) => diagnostics,
+    };
+    diagnostics.iter().map(ToString::to_string).collect()
+}
+
+fn loaded(text: &str, file: &Path) -> Loaded {
+    config::parse(text, file).unwrap_or_else(|diagnostics| {
+        let lines: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+        panic!("refused:\n{}", lines.join("\n"))
+    })
+}
+
+/// A directory with a certificate and its key in `certs/`, as `site` and `other`.
+fn directory_with_certificates() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let certs = directory.path().join("certs");
+    fs::create_dir(&certs).expect("a new directory");
+    for name in ["site", "other"] {
+        let made = rcgen::generate_simple_self_signed([format!("{name}.example.com")]).expect("a certificate");
+        fs::write(certs.join(format!("{name}.pem")), made.cert.pem()).expect("writable");
+        fs::write(certs.join(format!("{name}.key")), made.signing_key.serialize_pem()).expect("writable");
+    }
+    directory
+}
+
+#[test]
+fn keys_left_out_have_the_defaults_of_the_reference() {
+    let Loaded { model, warnings } = loaded(SMALLEST, Path::new("f.toml"));
+    assert_eq!(warnings, []);
+    let minute = Duration::from_secs(60);
+    let settings = model.load_balancer;
+    assert_eq!(settings.name, "lintel");
+    assert!(settings.workers >= 1);
+    assert_eq!(settings.admin, Some(SocketAddr::from(([127, 0, 0, 1], 9900))));
+    assert_eq!(settings.shutdown_timeout, Duration::from_secs(30));
+    assert_eq!(settings.connect_timeout, Duration::from_secs(10));
+    assert_eq!(settings.tls_handshake_timeout, Duration::from_secs(10));
+    assert_eq!([settings.request_header_timeout, settings.response_timeout, settings.idle_timeout], [minute; 3]);
+    assert_eq!(settings.client_keep_alive, Duration::from_secs(3600));
+    assert!(settings.enable_http2);
+    assert_eq!(settings.access_logs, None);
+
+    let [group] = model.target_groups.as_slice() else { panic!("one group") };
+    assert_eq!(group.deregistration_delay, Duration::from_secs(300));
+    assert_eq!(group.retry, Retry::Safe);
+    assert_eq!(group.discovery, None);
+    let target = TargetSettings { id: IpAddr::from([10, 0, 0, 1]), port: 8000, availability_zone: None };
+    assert_eq!(group.targets, [target]);
+    let check = &group.health_check;
+    assert_eq!((check.path.as_str(), check.port), ("/", None));
+    assert_eq!((check.interval, check.timeout), (Duration::from_secs(30), Duration::from_secs(5)));
+    assert_eq!((check.healthy_threshold, check.unhealthy_threshold), (5, 2));
+    assert_eq!(check.matcher, Matcher(vec![200..=200]));
+
+    let [listener] = model.listeners.as_slice() else { panic!("one listener") };
+    assert_eq!((listener.addresses.as_slice(), listener.port), ([IpAddr::from([0, 0, 0, 0])].as_slice(), 80));
+    assert_eq!(listener.protocol, ListenerProtocol::Http);
+    assert_eq!(listener.rules.default_action(), &Action::Forward(Forward { target_group: 0 }));
+}
+
+#[test]
+fn timeouts_follow_the_idle_timeout_unless_set() {
+    let text = format!("[load_balancer]\nidle_timeout = 7\nresponse_timeout = 0.5\nworkers = 3\nadmin = 'off'\n{SMALLEST}");
+    let settings = loaded(&text, Path::new("f.toml")).model.load_balancer;
+    assert_eq!(settings.request_header_timeout, Duration::from_secs(7));
+    assert_eq!(settings.response_timeout, Duration::from_millis(500));
+    assert_eq!((settings.workers, settings.admin), (3, None));
+}
+
+#[test]
+fn the_example_file_loads_and_is_at_its_defaults() {
+    let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../lintel-proxy.example.toml"))
+        .expect("the example lies at the top");
+    let directory = directory_with_certificates();
+    let Loaded { model, warnings } = loaded(&example, &directory.path().join("lintel-proxy.toml"));
+    assert_eq!(warnings, [], "the example is an example");
+    assert_eq!((model.listeners.len(), model.target_groups.len()), (2, 1));
+
+    let mut settings = model.load_balancer;
+    let mut defaults = loaded(SMALLEST, Path::new("f.toml")).model.load_balancer;
+    let logs = AccessLogs { path: LogPath::StandardOutput, format: LogFormat::Json };
+    assert_eq!(settings.access_logs.take(), Some(logs));
+    settings.name.clone_from(&defaults.name);
+    assert_eq!(settings, defaults, "apart from those two keys");
+    defaults.name.clear();
+
+    let group = &model.target_groups[0];
+    let refresh = Duration::from_secs(5);
+    assert_eq!(group.discovery, Some(Discovery::Dns { name: "appserver.internal".to_owned(), refresh }));
+    let addresses: Vec<String> =
+        group.targets.iter().map(|target| SocketAddr::new(target.id, target.port).to_string()).collect();
+    assert_eq!(addresses, ["10.0.3.11:8000", "10.0.4.12:8001", "[fd00::13]:8001", "10.0.3.14:8002"]);
+    assert_eq!(group.targets[3].availability_zone.as_deref(), Some("us-east-1a"));
+
+    let files = |name: &str| CertificateFiles {
+        chain: directory.path().join(format!("certs/{name}.pem")),
+        key: directory.path().join(format!("certs/{name}.key")),
+    };
+    let ListenerProtocol::Https(tls) = &model.listeners[1].protocol else { panic!("HTTPS") };
+    assert_eq!((&tls.certificate, tls.additional_certificates.as_slice()), (&files("site"), [files("site")].as_slice()));
+    assert_eq!(tls.ssl_policy, lintel_common::tls::SslPolicy::DEFAULT);
+
+    let selected = |host, path| model.listeners[1].rules.select(&RuleInput { host, path });
+    assert_eq!(selected("www.example.com", "/api/x").priority, 10);
+    assert_eq!(selected("localhost", "/api/x").priority, 0);
+    let teapot = FixedResponse {
+        status_code: 418,
+        content_type: Some(ContentType::TextPlain),
+        message_body: "short and stout".to_owned(),
+    };
+    assert_eq!(selected("localhost", "/teapot").action, &Action::FixedResponse(teapot));
+
+    let Action::Redirect(redirect) = model.listeners[0].rules.default_action() else { panic!("a redirect") };
+    let request = RedirectInput { protocol: "HTTP", host: "localhost:8080", port: 80, path: "/a", query: "b=c" };
+    assert_eq!((redirect.status_code, redirect.location(&request).as_str()), (301, "https://localhost:443/a?b=c"));
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_file() {
+    let directory = directory_with_certificates();
+    let file = directory.path().join("lintel-proxy.toml");
+    fs::write(
+        &file,
+        "[load_balancer]\naccess_logs = { path = 'access.log' }\n[[listener]]\nport = 0\nprotocol = 'HTTPS'\n\
+         certificate = { chain = 'certs/site.pem', key = 'certs/site.key' }\n\
+         default_action = { type = 'fixed-response', status_code = 204 }\n",
+    )
+    .expect("writable");
+    let model = config::load(&file).expect("a good file").model;
+    let path: PathBuf = directory.path().join("access.log");
+    assert_eq!(model.load_balancer.access_logs.map(|logs| logs.path), Some(LogPath::File(path)));
+    assert_eq!(model.target_groups, []);
+}
+
+#[test]
+fn a_missing_file_is_one_line() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("none.toml");
+    let diagnostics = config::load(&file).expect_err("there is no file");
+    let lines: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+    let expected = format!(
+        "{}:1:1: error: file: cannot be read (No such file or directory (os error 2)); name a file that exists and that this user may read",
+        file.display()
+    );
+    assert_eq!(lines, [expected]);
+}
+
+#[test]
+fn five_different_mistakes_are_all_reported_with_their_places() {
+    let text = "\
+[load_balancer]
+idle_timeout = -1
+idel_timeout = 60
+
+[[target_group]]
+name = 'app'
+port = 8000
+targets = ['10.0.0.1', 'app.internal:8000']
+
+[[listener]]
+port = 80x
+default_action = { type = 'forward', target_group = 'ap' }
+
+  [[listener.rule]]
+  condition = [{ path_pattern = ['api/*'] }]
+  action = { type = 'forward', target_group = 'app' }
+  priority = 70000
+";
+    assert_eq!(
+        findings(text),
+        [
+            "f.toml:2:16: error: load_balancer.idle_timeout: `-1` is out of range; write 1 to 4000 seconds",
+            "f.toml:3:1: error: load_balancer.idel_timeout: unknown key; did you mean `idle_timeout`?",
+            "f.toml:8:24: error: target_group[0].targets[1]: `app.internal:8000` is not an IP address; \
+             write an address such as \"10.0.3.11:8000\" (names are found by discovery = { dns = \"...\" })",
+            "f.toml:11:8: error: syntax: string values must be quoted; expected literal string",
+            "f.toml:15:34: error: listener[0].rule[0].condition[0].path_pattern[0]: `api/*` can never match; \
+             begin it with / or *, as a path begins with /",
+            "f.toml:17:14: error: listener[0].rule[0].priority: `70000` is out of range; write 1 to 50000",
+        ]
+    );
+    assert_eq!(
+        findings(&text.replace("80x", "80"))[3],
+        "f.toml:12:53: error: listener[0].default_action.target_group: there is no target group `ap`; \
+         the target groups here are app",
+        "whether a name is missing can only be told of a file that was understood whole"
+    );
+}
+
+#[test]
+fn what_an_alb_would_refuse_but_works_here_is_a_warning() {
+    let text = "\
+[[target_group]]
+name = 'app'
+port = 8000
+targets = ['127.0.0.1']
+deregistration_delay = 0.5
+health_check = { interval = 0.2, healthy_threshold = 1 }
+[[target_group]]
+name = 'spare'
+port = 8000
+[[listener]]
+port = 80
+default_action = { type = 'redirect', port = '80', protocol = 'HTTP', status_code = 'HTTP_302' }
+[[listener.rule]]
+priority = 1
+condition = [{ host_header = ['localhost', '127.0.0.1', '*.example.com'] }, { path_pattern = ['/????/*', '/?*', '*'] }]
+action = { type = 'forward', target_group = 'app' }
+";
+    let loaded = loaded(text, Path::new("f.toml"));
+    let lines: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "f.toml:5:24: warning: target_group[0].deregistration_delay: `0.5` works here but not on an ALB; an ALB takes whole seconds from 0 to 3600",
+            "f.toml:6:29: warning: target_group[0].health_check.interval: `0.2` works here but not on an ALB; an ALB takes whole seconds from 5 to 300",
+            "f.toml:6:54: warning: target_group[0].health_check.healthy_threshold: `1` works here but not on an ALB; an ALB takes 2 to 10",
+            "f.toml:7:1: warning: target_group[1]: has no targets and gets 503 for each request; add targets or discovery",
+            "f.toml:7:1: warning: target_group[1]: nothing forwards to the target group `spare`; use it in an action, or leave it out",
+            "f.toml:12:18: warning: listener[0].default_action: leads back to this listener, for ever; change protocol, host, port or path",
+            "f.toml:15:13: warning: listener[0].rule[0].condition: has 6 values, which works here but not on an ALB; an ALB takes at most 5 in a rule",
+            "f.toml:15:13: warning: listener[0].rule[0].condition: has 9 wildcards, which works here but not on an ALB; an ALB takes at most 6 in a rule",
+            "f.toml:15:31: warning: listener[0].rule[0].condition[0].host_header[0]: `localhost` works here but not on an ALB; an ALB wants a dot, and only letters after the last one, such as \"*.example.com\"",
+            "f.toml:15:44: warning: listener[0].rule[0].condition[0].host_header[1]: `127.0.0.1` works here but not on an ALB; an ALB wants a dot, and only letters after the last one, such as \"*.example.com\"",
+        ]
+    );
+    let check = &loaded.model.target_groups[0].health_check;
+    assert_eq!((check.interval, check.timeout), (Duration::from_millis(200), Duration::from_millis(200)));
+}
