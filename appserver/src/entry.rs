@@ -22,11 +22,15 @@ impl EntryId {
     /// of other scripts are not ids.
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
-        canonical.then(|| text.parse().ok().and_then(Self::new)).flatten()
+        canonical
+            .then(|| text.parse().ok().and_then(Self::new))
+            .flatten()
     }
 
     pub fn new(id: u32) -> Option<Self> {
-        NonZeroU32::new(id).filter(|id| id.get() <= i32::MAX as u32).map(Self)
+        NonZeroU32::new(id)
+            .filter(|id| i32::try_from(id.get()).is_ok())
+            .map(Self)
     }
 
     pub fn get(self) -> u32 {
@@ -92,9 +96,11 @@ impl Draft {
     pub fn validate(&self) -> Result<Content, FieldErrors> {
         match (title(&self.title), description(&self.description)) {
             (Ok(title), Ok(description)) => Ok(Content { title, description }),
-            (title, description) => {
-                Err(FieldErrors { title: title.err(), description: description.err(), status: None })
-            }
+            (title, description) => Err(FieldErrors {
+                title: title.err(),
+                description: description.err(),
+                status: None,
+            }),
         }
     }
 }
@@ -105,17 +111,27 @@ impl Change {
         let title = self.title.as_deref().map(title).transpose();
         let description = self.description.as_deref().map(description).transpose();
         match (title, description) {
-            (Ok(title), Ok(description)) => Ok(Self { title, description, status: self.status }),
-            (title, description) => {
-                Err(FieldErrors { title: title.err(), description: description.err(), status: None })
-            }
+            (Ok(title), Ok(description)) => Ok(Self {
+                title,
+                description,
+                status: self.status,
+            }),
+            (title, description) => Err(FieldErrors {
+                title: title.err(),
+                description: description.err(),
+                status: None,
+            }),
         }
     }
 }
 
 impl From<Content> for Change {
     fn from(content: Content) -> Self {
-        Self { title: Some(content.title), description: Some(content.description), status: None }
+        Self {
+            title: Some(content.title),
+            description: Some(content.description),
+            status: None,
+        }
     }
 }
 
@@ -144,7 +160,10 @@ fn description(typed: &str) -> Result<String, &'static str> {
     if description.len() > DESCRIPTION_BYTES {
         return Err("Use a description of at most 65,536 bytes (about 65,000 Latin letters).");
     }
-    if description.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+    if description
+        .chars()
+        .any(|c| c.is_control() && c != '\n' && c != '\t')
+    {
         return Err("Remove the control characters (such as NUL) from the description.");
     }
     Ok(description.to_owned())
@@ -156,7 +175,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn draft(title: &str, description: &str) -> Draft {
-        Draft { title: title.to_owned(), description: description.to_owned() }
+        Draft {
+            title: title.to_owned(),
+            description: description.to_owned(),
+        }
     }
 
     #[test]
@@ -164,10 +186,23 @@ mod tests {
         for (text, id) in [("1", 1), ("42", 42), ("2147483647", 2_147_483_647)] {
             assert_eq!(EntryId::parse(text).map(EntryId::get), Some(id), "{text}");
         }
-        for text in
-            ["", "0", "01", "+1", "-1", " 1", "1 ", "1.0", "0x1", "１", "abc", "2147483648", "4294967297",
-             "9223372036854775808", "10000000000000000000000"]
-        {
+        for text in [
+            "",
+            "0",
+            "01",
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "1.0",
+            "0x1",
+            "１",
+            "abc",
+            "2147483648",
+            "4294967297",
+            "9223372036854775808",
+            "10000000000000000000000",
+        ] {
             assert_eq!(EntryId::parse(text), None, "{text:?}");
         }
     }
@@ -176,38 +211,81 @@ mod tests {
     fn limits_count_characters_for_titles_and_bytes_for_descriptions() {
         let face = "😀";
         assert!(draft(&face.repeat(64), "d").validate().is_ok());
-        assert!(draft(&face.repeat(65), "d").validate().unwrap_err().title.is_some());
+        assert!(
+            draft(&face.repeat(65), "d")
+                .validate()
+                .unwrap_err()
+                .title
+                .is_some()
+        );
         assert!(draft("t", &"d".repeat(65_536)).validate().is_ok());
-        assert!(draft("t", &"d".repeat(65_537)).validate().unwrap_err().description.is_some());
+        assert!(
+            draft("t", &"d".repeat(65_537))
+                .validate()
+                .unwrap_err()
+                .description
+                .is_some()
+        );
         assert!(draft("t", &face.repeat(16_384)).validate().is_ok());
-        assert!(draft("t", &face.repeat(16_385)).validate().unwrap_err().description.is_some());
+        assert!(
+            draft("t", &face.repeat(16_385))
+                .validate()
+                .unwrap_err()
+                .description
+                .is_some()
+        );
     }
 
     #[test]
     fn both_fields_are_reported_at_once() {
         let errors = draft(" \t", "\r\n").validate().unwrap_err();
-        assert_eq!((errors.title, errors.description), (Some("Enter a title."), Some("Enter a description.")));
+        assert_eq!(
+            (errors.title, errors.description),
+            (Some("Enter a title."), Some("Enter a description."))
+        );
     }
 
     #[test]
     fn texts_are_trimmed_and_line_breaks_made_one() {
-        let content = draft("  a title ", " one\r\ntwo\rthree\n\n").validate().unwrap();
-        assert_eq!(content, Content { title: "a title".into(), description: "one\ntwo\nthree".into() });
+        let content = draft("  a title ", " one\r\ntwo\rthree\n\n")
+            .validate()
+            .unwrap();
+        assert_eq!(
+            content,
+            Content {
+                title: "a title".into(),
+                description: "one\ntwo\nthree".into()
+            }
+        );
     }
 
     #[test]
     fn control_characters_are_refused_not_stored() {
         for title in ["a\0b", "a\nb", "a\tb", "a\u{7f}b", "a\u{85}b"] {
-            assert!(draft(title, "d").validate().unwrap_err().title.is_some(), "{title:?}");
+            assert!(
+                draft(title, "d").validate().unwrap_err().title.is_some(),
+                "{title:?}"
+            );
         }
-        assert!(draft("t", "a\0b").validate().unwrap_err().description.is_some());
+        assert!(
+            draft("t", "a\0b")
+                .validate()
+                .unwrap_err()
+                .description
+                .is_some()
+        );
         assert!(draft("t", "a\tb\nc").validate().is_ok());
     }
 
     #[test]
     fn a_change_checks_only_what_it_holds() {
         assert_eq!(Change::default().validate(), Ok(Change::default()));
-        let errors = Change { title: Some(String::new()), ..Change::default() }.validate().unwrap_err();
+        let errors = Change {
+            title: Some(String::new()),
+            ..Change::default()
+        }
+        .validate()
+        .unwrap_err();
         assert!(errors.title.is_some() && errors.description.is_none());
     }
 

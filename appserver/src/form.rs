@@ -36,8 +36,14 @@ impl Form {
                 *field = Some(String::from_utf8(value).map_err(|_| NotUtf8)?);
             }
         }
-        let draft = Draft { title: title.unwrap_or_default(), description: description.unwrap_or_default() };
-        Ok(Self { draft, csrf_token: csrf_token.unwrap_or_default() })
+        let draft = Draft {
+            title: title.unwrap_or_default(),
+            description: description.unwrap_or_default(),
+        };
+        Ok(Self {
+            draft,
+            csrf_token: csrf_token.unwrap_or_default(),
+        })
     }
 }
 
@@ -90,7 +96,11 @@ mod tests {
             ("&&other=x&", "", ""),
             ("", "", ""),
         ] {
-            assert_eq!(draft(body), (title.to_owned(), description.to_owned()), "{body}");
+            assert_eq!(
+                draft(body),
+                (title.to_owned(), description.to_owned()),
+                "{body}"
+            );
         }
     }
 
@@ -109,13 +119,21 @@ mod tests {
             "%0D%0A".repeat(DESCRIPTION_BYTES - 2)
         );
         assert!(longest.len() <= BODY_LIMIT);
-        assert!(Form::parse(longest.as_bytes()).unwrap().draft.validate().is_ok());
+        assert!(
+            Form::parse(longest.as_bytes())
+                .unwrap()
+                .draft
+                .validate()
+                .is_ok()
+        );
     }
 
     proptest! {
         #[test]
         fn what_was_encoded_comes_back(title in "(?s).{0,40}", description in "(?s).{0,80}") {
-            let coded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+            let coded = |text: &str| {
+                text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
+            };
             prop_assert_eq!(
                 draft(&format!("title={}&description={}", coded(&title), coded(&description))),
                 (title, description)
