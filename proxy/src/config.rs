@@ -11,6 +11,7 @@ mod health_check;
 mod listener;
 mod load_balancer;
 mod not_supported;
+mod redirect;
 mod rule;
 mod target_group;
 mod values;

@@ -196,6 +196,21 @@ mod tests {
         assert_eq!(tokens.len(), ALL.len());
     }
 
+    #[test]
+    fn the_documentation_lists_every_token_with_its_status() {
+        let documentation = include_str!("../../docs/logs-and-metrics.md");
+        for error in ALL {
+            let row = format!("| `{}` |", error.reason());
+            let found = documentation.lines().find(|line| line.starts_with(&row));
+            let row = found.unwrap_or_else(|| panic!("{} is not documented", error.reason()));
+            let sent_before = row.contains("the status already sent");
+            assert!(
+                sent_before || row.contains(&error.status().to_string()),
+                "{row}"
+            );
+        }
+    }
+
     /// Lengths as seen on the wire of an ALB: 92 bytes and twice the title.
     #[test]
     fn pages_have_the_albs_shape() {

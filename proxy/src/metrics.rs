@@ -228,3 +228,31 @@ impl Registered<'_> {
         self.register(IntGaugeVec::new(Opts::new(name(series), help), labels)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_series() {
+        let documentation = include_str!("../../docs/logs-and-metrics.md");
+        let metrics = Metrics::new().unwrap();
+        metrics.group("app");
+        metrics.elb_response(502);
+        metrics.healthy_hosts.with_label_values(&["app"]).set(1);
+        metrics.unhealthy_hosts.with_label_values(&["app"]).set(1);
+        let families = metrics.registry.gather();
+        assert_eq!(
+            families.len(),
+            17,
+            "every series shows up once it has a value"
+        );
+        for family in families {
+            assert!(
+                documentation.contains(&format!("`{}`", family.name())),
+                "{}",
+                family.name()
+            );
+        }
+    }
+}

@@ -189,8 +189,9 @@ fn token_file(value: &Value<'_>, directory: &Path) -> Option<PathBuf> {
 }
 
 fn access_logs(table: &mut Table<'_>, directory: &Path) -> Option<AccessLogs> {
-    let format = choice(table, "format", &[("json", LogFormat::Json)], &["alb"])?;
+    let format = choice(table, "format", &[("json", LogFormat::Json)], &["alb"]);
     let value = table.required("path", "path = \"-\"")?;
+    let format = format?;
     if value.string()? == "-" {
         return Some(AccessLogs {
             path: LogPath::StandardOutput,
