@@ -1,8 +1,8 @@
 //! "Did you mean": the known word that a mistyped one is nearest to.
 
-/// The nearest of the known words, if it is near enough to be what was meant: one mistake in three characters.
+/// The nearest of the known words, if it is near enough to be what was meant: one mistake in four characters.
 pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let allowed = (word.chars().count() / 3).max(1);
+    let allowed = (word.chars().count() / 4).max(1);
     known
         .iter()
         .map(|candidate| (distance(word, candidate), *candidate))

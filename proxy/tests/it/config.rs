@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lintel_common::config_file::Severity;
 use lintel_proxy::action::{Action, ContentType, FixedResponse, Forward, RedirectInput};
 use lintel_proxy::config::{self, Loaded};
 use lintel_proxy::model::{
@@ -12,6 +13,7 @@ use lintel_proxy::model::{
     TargetSettings,
 };
 use lintel_proxy::rule::RuleInput;
+use proptest::prelude::*;
 
 mod refused;
 
@@ -48,9 +50,14 @@ fn directory_with_certificates() -> tempfile::TempDir {
     let certs = directory.path().join("certs");
     fs::create_dir(&certs).expect("a new directory");
     for name in ["site", "other"] {
-        let made = rcgen::generate_simple_self_signed([format!("{name}.example.com")]).expect("a certificate");
+        let made = rcgen::generate_simple_self_signed([format!("{name}.example.com")])
+            .expect("a certificate");
         fs::write(certs.join(format!("{name}.pem")), made.cert.pem()).expect("writable");
-        fs::write(certs.join(format!("{name}.key")), made.signing_key.serialize_pem()).expect("writable");
+        fs::write(
+            certs.join(format!("{name}.key")),
+            made.signing_key.serialize_pem(),
+        )
+        .expect("writable");
     }
     directory
 }
@@ -63,73 +70,139 @@ fn keys_left_out_have_the_defaults_of_the_reference() {
     let settings = model.load_balancer;
     assert_eq!(settings.name, "lintel");
     assert!(settings.workers >= 1);
-    assert_eq!(settings.admin, Some(SocketAddr::from(([127, 0, 0, 1], 9900))));
+    assert_eq!(
+        settings.admin,
+        Some(SocketAddr::from(([127, 0, 0, 1], 9900)))
+    );
     assert_eq!(settings.shutdown_timeout, Duration::from_secs(30));
     assert_eq!(settings.connect_timeout, Duration::from_secs(10));
     assert_eq!(settings.tls_handshake_timeout, Duration::from_secs(10));
-    assert_eq!([settings.request_header_timeout, settings.response_timeout, settings.idle_timeout], [minute; 3]);
+    assert_eq!(
+        [
+            settings.request_header_timeout,
+            settings.response_timeout,
+            settings.idle_timeout
+        ],
+        [minute; 3]
+    );
     assert_eq!(settings.client_keep_alive, Duration::from_secs(3600));
     assert!(settings.enable_http2);
     assert_eq!(settings.access_logs, None);
 
-    let [group] = model.target_groups.as_slice() else { panic!("one group") };
+    let [group] = model.target_groups.as_slice() else {
+        panic!("one group")
+    };
     assert_eq!(group.deregistration_delay, Duration::from_secs(300));
     assert_eq!(group.retry, Retry::Safe);
     assert_eq!(group.discovery, None);
-    let target = TargetSettings { id: IpAddr::from([10, 0, 0, 1]), port: 8000, availability_zone: None };
+    let target = TargetSettings {
+        id: IpAddr::from([10, 0, 0, 1]),
+        port: 8000,
+        availability_zone: None,
+    };
     assert_eq!(group.targets, [target]);
     let check = &group.health_check;
     assert_eq!((check.path.as_str(), check.port), ("/", None));
-    assert_eq!((check.interval, check.timeout), (Duration::from_secs(30), Duration::from_secs(5)));
+    assert_eq!(
+        (check.interval, check.timeout),
+        (Duration::from_secs(30), Duration::from_secs(5))
+    );
     assert_eq!((check.healthy_threshold, check.unhealthy_threshold), (5, 2));
     assert_eq!(check.matcher, Matcher(vec![200..=200]));
 
-    let [listener] = model.listeners.as_slice() else { panic!("one listener") };
-    assert_eq!((listener.addresses.as_slice(), listener.port), ([IpAddr::from([0, 0, 0, 0])].as_slice(), 80));
+    let [listener] = model.listeners.as_slice() else {
+        panic!("one listener")
+    };
+    assert_eq!(
+        (listener.addresses.as_slice(), listener.port),
+        ([IpAddr::from([0, 0, 0, 0])].as_slice(), 80)
+    );
     assert_eq!(listener.protocol, ListenerProtocol::Http);
-    assert_eq!(listener.rules.default_action(), &Action::Forward(Forward { target_group: 0 }));
+    assert_eq!(
+        listener.rules.default_action(),
+        &Action::Forward(Forward { target_group: 0 })
+    );
 }
 
 #[test]
 fn timeouts_follow_the_idle_timeout_unless_set() {
-    let text = format!("[load_balancer]\nidle_timeout = 7\nresponse_timeout = 0.5\nworkers = 3\nadmin = 'off'\n{SMALLEST}");
+    let text = format!(
+        "[load_balancer]\nidle_timeout = 7\nresponse_timeout = 0.5\nworkers = 3\nadmin = 'off'\n{SMALLEST}"
+    );
     let settings = loaded(&text, Path::new("f.toml")).model.load_balancer;
     assert_eq!(settings.request_header_timeout, Duration::from_secs(7));
     assert_eq!(settings.response_timeout, Duration::from_millis(500));
     assert_eq!((settings.workers, settings.admin), (3, None));
 }
 
+/// The example file of the repository, as if it lay in a directory.
+fn example(directory: &Path) -> Loaded {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../lintel-proxy.example.toml");
+    let text = fs::read_to_string(example).expect("the example lies at the top");
+    loaded(&text, &directory.join("lintel-proxy.toml"))
+}
+
 #[test]
-fn the_example_file_loads_and_is_at_its_defaults() {
-    let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../lintel-proxy.example.toml"))
-        .expect("the example lies at the top");
+fn the_example_file_is_at_its_defaults() {
     let directory = directory_with_certificates();
-    let Loaded { model, warnings } = loaded(&example, &directory.path().join("lintel-proxy.toml"));
+    let Loaded { model, warnings } = example(directory.path());
     assert_eq!(warnings, [], "the example is an example");
     assert_eq!((model.listeners.len(), model.target_groups.len()), (2, 1));
 
     let mut settings = model.load_balancer;
-    let mut defaults = loaded(SMALLEST, Path::new("f.toml")).model.load_balancer;
-    let logs = AccessLogs { path: LogPath::StandardOutput, format: LogFormat::Json };
+    let defaults = loaded(SMALLEST, Path::new("f.toml")).model.load_balancer;
+    let logs = AccessLogs {
+        path: LogPath::StandardOutput,
+        format: LogFormat::Json,
+    };
     assert_eq!(settings.access_logs.take(), Some(logs));
     settings.name.clone_from(&defaults.name);
     assert_eq!(settings, defaults, "apart from those two keys");
-    defaults.name.clear();
 
     let group = &model.target_groups[0];
     let refresh = Duration::from_secs(5);
-    assert_eq!(group.discovery, Some(Discovery::Dns { name: "appserver.internal".to_owned(), refresh }));
-    let addresses: Vec<String> =
-        group.targets.iter().map(|target| SocketAddr::new(target.id, target.port).to_string()).collect();
-    assert_eq!(addresses, ["10.0.3.11:8000", "10.0.4.12:8001", "[fd00::13]:8001", "10.0.3.14:8002"]);
-    assert_eq!(group.targets[3].availability_zone.as_deref(), Some("us-east-1a"));
+    assert_eq!(
+        group.discovery,
+        Some(Discovery::Dns {
+            name: "appserver.internal".to_owned(),
+            refresh
+        })
+    );
+    let addresses: Vec<String> = group
+        .targets
+        .iter()
+        .map(|target| SocketAddr::new(target.id, target.port).to_string())
+        .collect();
+    assert_eq!(
+        addresses,
+        [
+            "10.0.3.11:8000",
+            "10.0.4.12:8001",
+            "[fd00::13]:8001",
+            "10.0.3.14:8002"
+        ]
+    );
+    assert_eq!(
+        group.targets[3].availability_zone.as_deref(),
+        Some("us-east-1a")
+    );
+}
 
+#[test]
+fn the_example_file_says_what_its_comments_say() {
+    let directory = directory_with_certificates();
+    let Loaded { model, .. } = example(directory.path());
     let files = |name: &str| CertificateFiles {
         chain: directory.path().join(format!("certs/{name}.pem")),
         key: directory.path().join(format!("certs/{name}.key")),
     };
-    let ListenerProtocol::Https(tls) = &model.listeners[1].protocol else { panic!("HTTPS") };
-    assert_eq!((&tls.certificate, tls.additional_certificates.as_slice()), (&files("site"), [files("site")].as_slice()));
+    let ListenerProtocol::Https(tls) = &model.listeners[1].protocol else {
+        panic!("HTTPS")
+    };
+    assert_eq!(
+        (&tls.certificate, tls.additional_certificates.as_slice()),
+        (&files("site"), [files("site")].as_slice())
+    );
     assert_eq!(tls.ssl_policy, lintel_common::tls::SslPolicy::DEFAULT);
 
     let selected = |host, path| model.listeners[1].rules.select(&RuleInput { host, path });
@@ -140,11 +213,25 @@ fn the_example_file_loads_and_is_at_its_defaults() {
         content_type: Some(ContentType::TextPlain),
         message_body: "short and stout".to_owned(),
     };
-    assert_eq!(selected("localhost", "/teapot").action, &Action::FixedResponse(teapot));
+    assert_eq!(
+        selected("localhost", "/teapot").action,
+        &Action::FixedResponse(teapot)
+    );
 
-    let Action::Redirect(redirect) = model.listeners[0].rules.default_action() else { panic!("a redirect") };
-    let request = RedirectInput { protocol: "HTTP", host: "localhost:8080", port: 80, path: "/a", query: "b=c" };
-    assert_eq!((redirect.status_code, redirect.location(&request).as_str()), (301, "https://localhost:443/a?b=c"));
+    let Action::Redirect(redirect) = model.listeners[0].rules.default_action() else {
+        panic!("a redirect")
+    };
+    let request = RedirectInput {
+        protocol: "HTTP",
+        host: "localhost:8080",
+        port: 80,
+        path: "/a",
+        query: "b=c",
+    };
+    assert_eq!(
+        (redirect.status_code, redirect.location(&request).as_str()),
+        (301, "https://localhost:443/a?b=c")
+    );
 }
 
 #[test]
@@ -160,7 +247,10 @@ fn relative_paths_are_relative_to_the_file() {
     .expect("writable");
     let model = config::load(&file).expect("a good file").model;
     let path: PathBuf = directory.path().join("access.log");
-    assert_eq!(model.load_balancer.access_logs.map(|logs| logs.path), Some(LogPath::File(path)));
+    assert_eq!(
+        model.load_balancer.access_logs.map(|logs| logs.path),
+        Some(LogPath::File(path))
+    );
     assert_eq!(model.target_groups, []);
 }
 
@@ -257,5 +347,58 @@ action = { type = 'forward', target_group = 'app' }
         ]
     );
     let check = &loaded.model.target_groups[0].health_check;
-    assert_eq!((check.interval, check.timeout), (Duration::from_millis(200), Duration::from_millis(200)));
+    assert_eq!(
+        (check.interval, check.timeout),
+        (Duration::from_millis(200), Duration::from_millis(200))
+    );
+}
+
+/// The example without what needs certificates on the disk.
+fn example_without_tls() -> String {
+    let example = include_str!("../../../lintel-proxy.example.toml");
+    let needs_files = [
+        "protocol = \"HTTPS\"",
+        "ssl_policy",
+        "certificate",
+        "additional",
+    ];
+    let lines = example
+        .lines()
+        .filter(|line| !needs_files.iter().any(|start| line.starts_with(start)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// However a file is damaged: either there is an error, or the model holds together.
+    #[test]
+    fn no_damage_gets_into_a_model(
+        from in 0..5000_usize,
+        length in 0..40_usize,
+        put in "[a-z0-9=\\[\\]{}'\",. \n#-]{0,12}",
+    ) {
+        let text = example_without_tls();
+        let from = text.floor_char_boundary(from % text.len());
+        let to = text.floor_char_boundary((from + length).min(text.len()));
+        let damaged = format!("{}{put}{}", &text[..from], &text[to..]);
+        match config::parse(&damaged, Path::new("f.toml")) {
+            Err(diagnostics) => {
+                prop_assert!(diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error));
+                prop_assert!(diagnostics.iter().all(|diagnostic| diagnostic.line >= 1 && diagnostic.column >= 1));
+            }
+            Ok(Loaded { model, .. }) => {
+                let groups = model.target_groups.len();
+                let actions = model.listeners.iter().flat_map(|listener| listener.rules.actions());
+                prop_assert!(actions.filter_map(Action::target_group).all(|index| index < groups));
+                prop_assert!(model.target_groups.iter().all(|group| group.port != 0 && !group.name.is_empty()));
+                prop_assert!(model.listeners.iter().all(|listener| !listener.addresses.is_empty()));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_undamaged_example_without_tls_is_good() {
+    assert_eq!(findings(&example_without_tls()), [""; 0]);
 }

@@ -12,35 +12,102 @@ fn refused(text: &str, line: &str) {
     assert_eq!(findings(text), [line], "for:\n{text}");
 }
 
+const LOAD_BALANCER: &[(&str, &str)] = &[
+    (
+        "name = 'a_b'",
+        "1:8: error: load_balancer.name: `a_b` is not a name; write 1 to 32 letters, digits and hyphens, no hyphen at either end",
+    ),
+    (
+        "name = 'internal-a'",
+        "1:8: error: load_balancer.name: begins with `internal-`; choose another beginning, as the ALB demands",
+    ),
+    (
+        "workers = 5000",
+        "1:11: error: load_balancer.workers: `5000` is out of range; write 0 to 1024",
+    ),
+    (
+        "admin = 'localhost:9900'",
+        "1:9: error: load_balancer.admin: `localhost:9900` is not an address with a port; write an address such as \"127.0.0.1:9900\" or \"off\"",
+    ),
+    (
+        "admin = '0.0.0.0:9900'",
+        "1:9: error: load_balancer.admin: `0.0.0.0:9900` can be reached from other machines and asks for no token; set admin_token_file, or listen on 127.0.0.1",
+    ),
+    (
+        "admin_token_file = '/none'",
+        "1:20: error: load_balancer.admin_token_file: /none cannot be read: No such file or directory (os error 2); name a file that exists and that this user may read",
+    ),
+    (
+        "admin_token_file = '/dev/null'",
+        "1:20: error: load_balancer.admin_token_file: /dev/null is empty; write a long random token into it",
+    ),
+    (
+        "connect_timeout = 0",
+        "1:19: error: load_balancer.connect_timeout: `0` is out of range; write 0.001 to 4000 seconds",
+    ),
+    (
+        "idle_timeout = 4001",
+        "1:16: error: load_balancer.idle_timeout: `4001` is out of range; write 1 to 4000 seconds",
+    ),
+    (
+        "idle_timeout = nan",
+        "1:16: error: load_balancer.idle_timeout: `nan` is not a finite number; write a number such as 1.5",
+    ),
+    (
+        "client_keep_alive = 1e300",
+        "1:21: error: load_balancer.client_keep_alive: `1e300` is out of range; write 60 to 604800 seconds",
+    ),
+    (
+        "shutdown_timeout = '30'",
+        "1:20: error: load_balancer.shutdown_timeout: is a string; write a number, without quotes",
+    ),
+    (
+        "enable_http2 = 1",
+        "1:16: error: load_balancer.enable_http2: is a whole number; write true or false",
+    ),
+    (
+        "access_logs = '-'",
+        "1:15: error: load_balancer.access_logs: is a string; write a table, in { } or under a [header]",
+    ),
+    (
+        "access_logs = {}",
+        "1:15: error: load_balancer.access_logs.path: is missing; add `path = \"-\"`",
+    ),
+    (
+        "access_logs = { path = '/none/a.log' }",
+        "1:24: error: load_balancer.access_logs.path: there is no directory /none; make it first, or write \"-\" for standard output",
+    ),
+    (
+        "access_logs = { path = '-', format = 'alb' }",
+        "1:38: error: load_balancer.access_logs.format: `alb` is not supported yet; write \"json\"",
+    ),
+    (
+        "desync_mitigation_mode = 'strictest'",
+        "1:26: error: load_balancer.desync_mitigation_mode: `strictest` is not supported yet; write \"defensive\"",
+    ),
+    (
+        "desync_mitigation_mode = 'lax'",
+        "1:26: error: load_balancer.desync_mitigation_mode: `lax` is not known here; write \"defensive\"",
+    ),
+    (
+        "preserve_host_header = true",
+        "1:24: error: load_balancer.preserve_host_header: `true` is not supported yet; write false or leave it out",
+    ),
+];
+
 #[test]
 fn load_balancer() {
-    let cases = [
-        ("name = 'a_b'", "1:8: error: load_balancer.name: `a_b` is not a name; write 1 to 32 letters, digits and hyphens, no hyphen at either end"),
-        ("name = 'internal-a'", "1:8: error: load_balancer.name: begins with `internal-`; choose another beginning, as the ALB demands"),
-        ("workers = 5000", "1:11: error: load_balancer.workers: `5000` is out of range; write 0 to 1024"),
-        ("admin = 'localhost:9900'", "1:9: error: load_balancer.admin: `localhost:9900` is not an address with a port; write an address such as \"127.0.0.1:9900\" or \"off\""),
-        ("admin = '0.0.0.0:9900'", "1:9: error: load_balancer.admin: `0.0.0.0:9900` can be reached from other machines and asks for no token; set admin_token_file, or listen on 127.0.0.1"),
-        ("admin_token_file = '/none'", "1:20: error: load_balancer.admin_token_file: /none cannot be read: No such file or directory (os error 2); name a file that exists and that this user may read"),
-        ("admin_token_file = '/dev/null'", "1:20: error: load_balancer.admin_token_file: /dev/null is empty; write a long random token into it"),
-        ("connect_timeout = 0", "1:19: error: load_balancer.connect_timeout: `0` is out of range; write 0.001 to 4000 seconds"),
-        ("idle_timeout = 4001", "1:16: error: load_balancer.idle_timeout: `4001` is out of range; write 1 to 4000 seconds"),
-        ("idle_timeout = nan", "1:16: error: load_balancer.idle_timeout: `nan` is not a finite number; write a number such as 1.5"),
-        ("client_keep_alive = 1e300", "1:21: error: load_balancer.client_keep_alive: `1e300` is out of range; write 60 to 604800 seconds"),
-        ("shutdown_timeout = '30'", "1:20: error: load_balancer.shutdown_timeout: is a string; write a number, without quotes"),
-        ("enable_http2 = 1", "1:16: error: load_balancer.enable_http2: is a whole number; write true or false"),
-        ("access_logs = '-'", "1:15: error: load_balancer.access_logs: is a string; write a table, in { } or under a [header]"),
-        ("access_logs = {}", "1:15: error: load_balancer.access_logs.path: is missing; add `path = \"-\"`"),
-        ("access_logs = { path = '/none/a.log' }", "1:24: error: load_balancer.access_logs.path: there is no directory /none; make it first, or write \"-\" for standard output"),
-        ("access_logs = { path = '-', format = 'alb' }", "1:38: error: load_balancer.access_logs.format: `alb` is not supported yet; write \"json\""),
-        ("desync_mitigation_mode = 'strictest'", "1:26: error: load_balancer.desync_mitigation_mode: `strictest` is not supported yet; write \"defensive\""),
-        ("desync_mitigation_mode = 'lax'", "1:26: error: load_balancer.desync_mitigation_mode: `lax` is not known here; write \"defensive\""),
-        ("preserve_host_header = true", "1:24: error: load_balancer.preserve_host_header: `true` is not supported yet; write false or leave it out"),
-    ];
-    for (text, line) in cases {
+    for (text, line) in LOAD_BALANCER {
         // On the first line, as a dotted key: [load_balancer] needs no header then.
-        let at = line.split_once(':').and_then(|(_, rest)| rest.split_once(':')).expect("a place");
+        let at = line
+            .split_once(':')
+            .and_then(|(_, rest)| rest.split_once(':'))
+            .expect("a place");
         let column: usize = at.0.parse::<usize>().expect("a column") + "load_balancer.".len();
-        refused(&format!("load_balancer.{text}\n{SMALLEST}"), &format!("f.toml:1:{column}:{}", at.1));
+        refused(
+            &format!("load_balancer.{text}\n{SMALLEST}"),
+            &format!("f.toml:1:{column}:{}", at.1),
+        );
     }
 }
 
@@ -77,35 +144,90 @@ fn target_group() {
         assert_eq!(found.len(), 1, "{found:#?} for:\n{text}");
         let line = format!("f.toml:{line}");
         // The list of all keys is not repeated here.
-        assert!(if line.ends_with("are ") { found[0].starts_with(&line) } else { found[0] == line }, "{}\nnot\n{line}", found[0]);
+        assert!(
+            if line.ends_with("are ") {
+                found[0].starts_with(&line)
+            } else {
+                found[0] == line
+            },
+            "{}\nnot\n{line}",
+            found[0]
+        );
     }
     let twice = format!("[[target_group]]\nname = 'app'\nport = 1\ntargets = []\n{SMALLEST}");
-    refused(&twice, "f.toml:5:1: error: target_group[1]: another target group is called `app`; give each target group a name of its own");
+    refused(
+        &twice,
+        "f.toml:5:1: error: target_group[1]: another target group is called `app`; give each target group a name of its own",
+    );
 }
+
+const LISTENER: &[(&str, &str)] = &[
+    (
+        "",
+        "1:1: error: listener: is missing; add a table [[listener]] with port and default_action",
+    ),
+    (
+        "[[listener]]\nport = 80",
+        "1:1: error: listener[0].default_action: is missing; add `default_action = { type = \"forward\", target_group = \"app\" }`",
+    ),
+    (
+        "[[listener]]\nACTION",
+        "1:1: error: listener[0].port: is missing; add `port = 80`",
+    ),
+    (
+        "[[listener]]\nport = 65536\nACTION",
+        "2:8: error: listener[0].port: `65536` is out of range; write 0 to 65535",
+    ),
+    (
+        "[[listener]]\nport = 80\naddress = ['::', '0.0.0.0:80']\nACTION",
+        "3:18: error: listener[0].address[1]: `0.0.0.0:80` is not an IP address; write one such as \"0.0.0.0\" or \"::\", without a port",
+    ),
+    (
+        "[[listener]]\nport = 80\naddress = ['::', '::']\nACTION",
+        "3:18: error: listener[0].address[1]: `::` is named twice; leave it out here",
+    ),
+    (
+        "[[listener]]\nport = 80\naddress = []\nACTION",
+        "3:11: error: listener[0].address: is empty; write at least one address, or leave it out for \"0.0.0.0\"",
+    ),
+    (
+        "[[listener]]\nport = 80\nACTION\n[[listener]]\nport = 80\naddress = ['::', '0.0.0.0']\nACTION",
+        "5:8: error: listener[1].port: listener[0] has 0.0.0.0:80 already; choose another port or address",
+    ),
+    (
+        "[[listener]]\nport = 9900\naddress = '127.0.0.1'\nACTION",
+        "2:8: error: listener[0].port: load_balancer.admin has 127.0.0.1:9900 already; choose another port or address",
+    ),
+    (
+        "[[listener]]\nport = 80\nprotocol = 'TLS'\nACTION",
+        "3:12: error: listener[0].protocol: `TLS` is not known here; write \"HTTP\" or \"HTTPS\"",
+    ),
+    (
+        "[[listener]]\nport = 80\nprotocol = 'HTTPS'\nACTION",
+        "1:1: error: listener[0].certificate: is missing; add `certificate = { chain = \"site.pem\", key = \"site.key\" }`",
+    ),
+    (
+        "[[listener]]\nport = 80\nssl_policy = 'x'\nACTION",
+        "3:14: error: listener[0].ssl_policy: belongs to an HTTPS listener; set protocol = \"HTTPS\", or leave it out",
+    ),
+    (
+        "[[listener]]\nport = 80\nrouting_http_response_server_enabled = false\nACTION",
+        "3:40: error: listener[0].routing_http_response_server_enabled: `false` is not supported yet; write true or leave it out",
+    ),
+];
 
 #[test]
 fn listener() {
-    let cases = [
-        ("", "1:1: error: listener: is missing; add a table [[listener]] with port and default_action"),
-        ("[[listener]]\nport = 80", "1:1: error: listener[0].default_action: is missing; add `default_action = { type = \"forward\", target_group = \"app\" }`"),
-        ("[[listener]]\nACTION", "1:1: error: listener[0].port: is missing; add `port = 80`"),
-        ("[[listener]]\nport = 65536\nACTION", "2:8: error: listener[0].port: `65536` is out of range; write 0 to 65535"),
-        ("[[listener]]\nport = 80\naddress = ['::', '0.0.0.0:80']\nACTION", "3:18: error: listener[0].address[1]: `0.0.0.0:80` is not an IP address; write one such as \"0.0.0.0\" or \"::\", without a port"),
-        ("[[listener]]\nport = 80\naddress = ['::', '::']\nACTION", "3:18: error: listener[0].address[1]: `::` is named twice; leave it out here"),
-        ("[[listener]]\nport = 80\naddress = []\nACTION", "3:11: error: listener[0].address: is empty; write at least one address, or leave it out for \"0.0.0.0\""),
-        ("[[listener]]\nport = 80\nACTION\n[[listener]]\nport = 80\naddress = ['::', '0.0.0.0']\nACTION", "5:8: error: listener[1].port: listener[0] has 0.0.0.0:80 already; choose another port or address"),
-        ("[[listener]]\nport = 9900\naddress = '127.0.0.1'\nACTION", "2:8: error: listener[0].port: load_balancer.admin has 127.0.0.1:9900 already; choose another port or address"),
-        ("[[listener]]\nport = 80\nprotocol = 'TLS'\nACTION", "3:12: error: listener[0].protocol: `TLS` is not known here; write \"HTTP\" or \"HTTPS\""),
-        ("[[listener]]\nport = 80\nprotocol = 'HTTPS'\nACTION", "1:1: error: listener[0].certificate: is missing; add `certificate = { chain = \"site.pem\", key = \"site.key\" }`"),
-        ("[[listener]]\nport = 80\nssl_policy = 'x'\nACTION", "3:14: error: listener[0].ssl_policy: belongs to an HTTPS listener; set protocol = \"HTTPS\", or leave it out"),
-        ("[[listener]]\nport = 80\nrouting_http_response_server_enabled = false\nACTION", "3:40: error: listener[0].routing_http_response_server_enabled: `false` is not supported yet; write true or leave it out"),
-    ];
     let action = "default_action = { type = 'fixed-response', status_code = '204' }";
-    for (text, line) in cases {
+    for (text, line) in LISTENER {
         refused(&text.replace("ACTION", action), &format!("f.toml:{line}"));
     }
     let any_port = format!("[[listener]]\nport = 0\n{action}\n").repeat(3);
-    assert_eq!(findings(&any_port), [""; 0], "port 0 is another port each time");
+    assert_eq!(
+        findings(&any_port),
+        [""; 0],
+        "port 0 is another port each time"
+    );
 }
 
 #[test]
@@ -148,73 +270,218 @@ fn certificates() {
         );
         let diagnostics = config::parse(&text, &file).expect_err("refused");
         let found: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
-        let lines: Vec<String> = lines.iter().map(|line| format!("{}:{line}", file.display())).collect();
+        let lines: Vec<String> = lines
+            .iter()
+            .map(|line| format!("{}:{line}", file.display()))
+            .collect();
         assert_eq!(found, lines);
     }
 }
 
+const RULE: &[(&str, &str)] = &[
+    (
+        "priority = 1",
+        "8:1: error: listener[0].rule[0].condition: is missing; add `condition = [{ path_pattern = [\"/api/*\"] }]`",
+    ),
+    (
+        "condition = [{ path_pattern = ['/'] }]",
+        "8:1: error: listener[0].rule[0].priority: is missing; add `priority = 10`",
+    ),
+    (
+        "priority = 0\ncondition = [{ path_pattern = ['/'] }]",
+        "9:12: error: listener[0].rule[0].priority: `0` is out of range; write 1 to 50000",
+    ),
+    (
+        "priority = 1\ncondition = []",
+        "10:13: error: listener[0].rule[0].condition: holds no condition; write condition = [{ path_pattern = [\"/api/*\"] }]; what is for every request belongs in default_action",
+    ),
+    (
+        "priority = 1\ncondition = [{}]",
+        "10:14: error: listener[0].rule[0].condition[0]: is no condition; write one such as { path_pattern = [\"/api/*\"] }",
+    ),
+    (
+        "priority = 1\ncondition = [{ path_pattern = ['/'], host_header = ['a.com'] }]",
+        "10:14: error: listener[0].rule[0].condition[0]: is several conditions in one; give each a table of its own: all of them must hold",
+    ),
+    (
+        "priority = 1\ncondition = [{ path_pattern = ['/a'] }, { path_pattern = ['/b'] }]",
+        "10:58: error: listener[0].rule[0].condition[1].path_pattern: listener[0].rule[0].condition[0] is a path_pattern too; put all values into one condition: any of them may match",
+    ),
+    (
+        "priority = 1\ncondition = [{ path_pattern = [] }]",
+        "10:31: error: listener[0].rule[0].condition[0].path_pattern: is empty, so it can never match; write at least one value",
+    ),
+    (
+        "priority = 1\ncondition = [{ path_pattern = { values = [] } }]",
+        "10:31: error: listener[0].rule[0].condition[0].path_pattern: is empty, so it can never match; write at least one value",
+    ),
+    (
+        "priority = 1\ncondition = [{ path_pattern = '/a' }]",
+        "10:31: error: listener[0].rule[0].condition[0].path_pattern: is a string; write a list, in [ ]",
+    ),
+    (
+        "priority = 1\ncondition = [{ path_pattern = ['/a%20b'] }]",
+        "10:32: error: listener[0].rule[0].condition[0].path_pattern[0]: `/a%20b` is not a pattern; write letters, digits and _-.$/~\"'@:+& with the wildcards * and ?",
+    ),
+    (
+        "priority = 1\ncondition = [{ host_header = ['a.com:80'] }]",
+        "10:31: error: listener[0].rule[0].condition[0].host_header[0]: `a.com:80` is not a pattern; write letters, digits, - and . with the wildcards * and ?, without a port",
+    ),
+    (
+        "priority = 1\ncondition = [{ source_ip = ['10.0.0.0/8'] }]",
+        "10:28: error: listener[0].rule[0].condition[0].source_ip: `source_ip` is not supported yet; leave it out",
+    ),
+    (
+        "priority = 1\ntransform = [{}]\ncondition = [{ path_pattern = ['/'] }]",
+        "10:13: error: listener[0].rule[0].transform: `transform` is not supported yet; leave it out",
+    ),
+];
+
 #[test]
 fn rule() {
     const FORWARD: &str = "action = { type = 'forward', target_group = 'app' }";
-    let cases = [
-        ("priority = 1", "8:1: error: listener[0].rule[0].condition: is missing; add `condition = [{ path_pattern = [\"/api/*\"] }]`"),
-        ("condition = [{ path_pattern = ['/'] }]", "8:1: error: listener[0].rule[0].priority: is missing; add `priority = 10`"),
-        ("priority = 0\ncondition = [{ path_pattern = ['/'] }]", "9:12: error: listener[0].rule[0].priority: `0` is out of range; write 1 to 50000"),
-        ("priority = 1\ncondition = []", "10:13: error: listener[0].rule[0].condition: holds no condition; write condition = [{ path_pattern = [\"/api/*\"] }]; what is for every request belongs in default_action"),
-        ("priority = 1\ncondition = [{}]", "10:14: error: listener[0].rule[0].condition[0]: is no condition; write one such as { path_pattern = [\"/api/*\"] }"),
-        ("priority = 1\ncondition = [{ path_pattern = ['/'], host_header = ['a.com'] }]", "10:14: error: listener[0].rule[0].condition[0]: is several conditions in one; give each a table of its own: all of them must hold"),
-        ("priority = 1\ncondition = [{ path_pattern = ['/a'] }, { path_pattern = ['/b'] }]", "10:58: error: listener[0].rule[0].condition[1].path_pattern: listener[0].rule[0].condition[0] is a path_pattern too; put all values into one condition: any of them may match"),
-        ("priority = 1\ncondition = [{ path_pattern = [] }]", "10:31: error: listener[0].rule[0].condition[0].path_pattern: is empty, so it can never match; write at least one value"),
-        ("priority = 1\ncondition = [{ path_pattern = { values = [] } }]", "10:31: error: listener[0].rule[0].condition[0].path_pattern: is empty, so it can never match; write at least one value"),
-        ("priority = 1\ncondition = [{ path_pattern = '/a' }]", "10:31: error: listener[0].rule[0].condition[0].path_pattern: is a string; write a list, in [ ]"),
-        ("priority = 1\ncondition = [{ path_pattern = ['/a%20b'] }]", "10:32: error: listener[0].rule[0].condition[0].path_pattern[0]: `/a%20b` is not a pattern; write letters, digits and _-.$/~\"'@:+& with the wildcards * and ?"),
-        ("priority = 1\ncondition = [{ host_header = ['a.com:80'] }]", "10:31: error: listener[0].rule[0].condition[0].host_header[0]: `a.com:80` is not a pattern; write letters, digits, - and . with the wildcards * and ?, without a port"),
-        ("priority = 1\ncondition = [{ source_ip = ['10.0.0.0/8'] }]", "10:28: error: listener[0].rule[0].condition[0].source_ip: `source_ip` is not supported yet; leave it out"),
-        ("priority = 1\ntransform = [{}]\ncondition = [{ path_pattern = ['/'] }]", "10:13: error: listener[0].rule[0].transform: `transform` is not supported yet; leave it out"),
-    ];
-    for (text, line) in cases {
-        refused(&format!("{SMALLEST}[[listener.rule]]\n{text}\n{FORWARD}\n"), &format!("f.toml:{line}"));
+    for (text, line) in RULE {
+        refused(
+            &format!("{SMALLEST}[[listener.rule]]\n{text}\n{FORWARD}\n"),
+            &format!("f.toml:{line}"),
+        );
     }
-    let rule = format!("[[listener.rule]]\npriority = 1\ncondition = [{{ path_pattern = ['/'] }}]\n{FORWARD}\n");
+    let rule = format!(
+        "[[listener.rule]]\npriority = 1\ncondition = [{{ path_pattern = ['/'] }}]\n{FORWARD}\n"
+    );
     refused(
         &format!("{SMALLEST}{rule}{rule}"),
         "f.toml:13:12: error: listener[0].rule[1].priority: listener[0].rule[0] has the priority 1 already; give each rule of a listener one of its own",
     );
-    let long = format!("{SMALLEST}{}", rule.replace("['/']", &format!("['/{}']", "a".repeat(128))));
-    refused(&long, "f.toml:10:32: error: listener[0].rule[0].condition[0].path_pattern[0]: is 129 characters long; write at most 128");
+    let long = format!(
+        "{SMALLEST}{}",
+        rule.replace("['/']", &format!("['/{}']", "a".repeat(128)))
+    );
+    refused(
+        &long,
+        "f.toml:10:32: error: listener[0].rule[0].condition[0].path_pattern[0]: is 129 characters long; write at most 128",
+    );
 }
+
+const ACTION: &[(&str, &str, usize)] = &[
+    (
+        "type = 'redirct', x = 1",
+        "type: `redirct` is not known here; write \"forward\" or \"redirect\" or \"fixed-response\"",
+        27,
+    ),
+    (
+        "type = 'authenticate-oidc', issuer = 'x'",
+        "type: `authenticate-oidc` is not supported yet; write \"forward\" or \"redirect\" or \"fixed-response\"",
+        27,
+    ),
+    (
+        "type = 'forward'",
+        "target_group: is missing; add `target_group = \"app\"`",
+        18,
+    ),
+    (
+        "type = 'forward', target_group = 'x'",
+        "target_group: there is no target group `x`; the target groups here are app",
+        53,
+    ),
+    (
+        "type = 'forward', target_group = []",
+        "target_group: is empty; write the name of a target group",
+        53,
+    ),
+    (
+        "type = 'forward', target_group = [{ name = 'app', weight = 0 }]",
+        "target_group[0].weight: `0` sends no request to the only target group there is; write 1 to 999, or leave it out",
+        79,
+    ),
+    (
+        "type = 'forward', target_group = [{ name = 'app' }, { name = 'app' }]",
+        "target_group: forwarding to 2 target groups by weight is not supported yet; name one",
+        53,
+    ),
+    (
+        "type = 'forward', target_group = 'app', host = 'x'",
+        "host: unknown key; the keys here are type, stickiness, target_group",
+        60,
+    ),
+    (
+        "type = 'fixed-response'",
+        "status_code: is missing; add `status_code = \"200\"`",
+        18,
+    ),
+    (
+        "type = 'fixed-response', status_code = '301'",
+        "status_code: `301` is not a status for a fixed response; write 2xx, 4xx or 5xx, such as \"404\"",
+        59,
+    ),
+    (
+        "type = 'fixed-response', status_code = '200', content_type = 'text/xml'",
+        "content_type: `text/xml` is not known here; write \"text/plain\" or \"text/css\" or \"text/html\" or \"application/javascript\" or \"application/json\"",
+        81,
+    ),
+    (
+        "type = 'redirect', port = 443",
+        "status_code: is missing; add `status_code = \"HTTP_301\"`",
+        18,
+    ),
+    (
+        "type = 'redirect', port = 443, status_code = 'HTTP_307'",
+        "status_code: `HTTP_307` is not known here; write \"HTTP_301\" or \"HTTP_302\"",
+        65,
+    ),
+    (
+        "type = 'redirect', status_code = 'HTTP_301', query = 'a=b'",
+        ": leads back to where the request came from; change protocol, host, port or path; the query alone is not enough",
+        18,
+    ),
+    (
+        "type = 'redirect', status_code = 'HTTP_301', host = '#{host}', path = '/#{path}'",
+        ": leads back to where the request came from; change protocol, host, port or path; the query alone is not enough",
+        18,
+    ),
+    (
+        "type = 'redirect', status_code = 'HTTP_301', protocol = 'https'",
+        "protocol: `https` does not fit; write HTTP, HTTPS or #{protocol}",
+        76,
+    ),
+    (
+        "type = 'redirect', status_code = 'HTTP_301', host = 'a.com:80'",
+        "host: `a.com:80` does not fit; write a host name without a port",
+        72,
+    ),
+    (
+        "type = 'redirect', status_code = 'HTTP_301', port = '0'",
+        "port: `0` does not fit; write 1 to 65535 or #{port}",
+        72,
+    ),
+    (
+        "type = 'redirect', status_code = 'HTTP_301', path = 'a'",
+        "path: `a` does not fit; write a path that begins with /",
+        72,
+    ),
+    (
+        "type = 'redirect', status_code = 'HTTP_301', path = '/#{query}'",
+        "path: REDIRECT_KEYWORDS",
+        72,
+    ),
+    (
+        "type = 'redirect', status_code = 'HTTP_301', path = '/x', query = '?a'",
+        "query: `?a` does not fit; write a query without the leading ?",
+        86,
+    ),
+];
 
 #[test]
 fn action() {
     let redirect_keywords = "`#{query}` cannot be used here; write a path that begins with /; keywords are #{host}, #{port}, #{path}";
-    let cases = [
-        ("type = 'redirct', x = 1", "type: `redirct` is not known here; write \"forward\" or \"redirect\" or \"fixed-response\"", 27),
-        ("type = 'authenticate-oidc', issuer = 'x'", "type: `authenticate-oidc` is not supported yet; write \"forward\" or \"redirect\" or \"fixed-response\"", 27),
-        ("type = 'forward'", "target_group: is missing; add `target_group = \"app\"`", 18),
-        ("type = 'forward', target_group = 'x'", "target_group: there is no target group `x`; the target groups here are app", 53),
-        ("type = 'forward', target_group = []", "target_group: is empty; write the name of a target group", 53),
-        ("type = 'forward', target_group = [{ name = 'app', weight = 0 }]", "target_group[0].weight: `0` sends no request to the only target group there is; write 1 to 999, or leave it out", 79),
-        ("type = 'forward', target_group = [{ name = 'app' }, { name = 'app' }]", "target_group: forwarding to 2 target groups by weight is not supported yet; name one", 53),
-        ("type = 'forward', target_group = 'app', host = 'x'", "host: unknown key; the keys here are type, stickiness, target_group", 60),
-        ("type = 'fixed-response'", "status_code: is missing; add `status_code = \"200\"`", 18),
-        ("type = 'fixed-response', status_code = '301'", "status_code: `301` is not a status for a fixed response; write 2xx, 4xx or 5xx, such as \"404\"", 59),
-        ("type = 'fixed-response', status_code = '200', content_type = 'text/xml'", "content_type: `text/xml` is not known here; write \"text/plain\" or \"text/css\" or \"text/html\" or \"application/javascript\" or \"application/json\"", 81),
-        ("type = 'redirect', port = 443", "status_code: is missing; add `status_code = \"HTTP_301\"`", 18),
-        ("type = 'redirect', port = 443, status_code = 'HTTP_307'", "status_code: `HTTP_307` is not known here; write \"HTTP_301\" or \"HTTP_302\"", 65),
-        ("type = 'redirect', status_code = 'HTTP_301', query = 'a=b'", ": leads back to where the request came from; change protocol, host, port or path; the query alone is not enough", 18),
-        ("type = 'redirect', status_code = 'HTTP_301', host = '#{host}', path = '/#{path}'", ": leads back to where the request came from; change protocol, host, port or path; the query alone is not enough", 18),
-        ("type = 'redirect', status_code = 'HTTP_301', protocol = 'https'", "protocol: `https` does not fit; write HTTP, HTTPS or #{protocol}", 76),
-        ("type = 'redirect', status_code = 'HTTP_301', host = 'a.com:80'", "host: `a.com:80` does not fit; write a host name without a port", 72),
-        ("type = 'redirect', status_code = 'HTTP_301', port = '0'", "port: `0` does not fit; write 1 to 65535 or #{port}", 72),
-        ("type = 'redirect', status_code = 'HTTP_301', path = 'a'", "path: `a` does not fit; write a path that begins with /", 72),
-        ("type = 'redirect', status_code = 'HTTP_301', path = '/#{query}'", "path: REDIRECT_KEYWORDS", 72),
-        ("type = 'redirect', status_code = 'HTTP_301', path = '/x', query = '?a'", "query: `?a` does not fit; write a query without the leading ?", 86),
-    ];
-    for (text, message, column) in cases {
+    for (text, message, column) in ACTION {
         let text = format!("{SMALLEST}[[listener]]\nport = 81\ndefault_action = {{ {text} }}\n");
         let message = message.replace("REDIRECT_KEYWORDS", redirect_keywords);
         let dot = if message.starts_with(':') { "" } else { "." };
-        refused(&text, &format!("f.toml:10:{column}: error: listener[1].default_action{dot}{message}"));
+        refused(
+            &text,
+            &format!("f.toml:10:{column}: error: listener[1].default_action{dot}{message}"),
+        );
     }
 }
 
