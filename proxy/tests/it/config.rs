@@ -234,6 +234,48 @@ fn the_example_file_says_what_its_comments_say() {
     );
 }
 
+/// `contract.toml` has every key that is promised to keep its meaning.
+#[test]
+fn what_is_promised_works_or_is_refused_by_name() {
+    let directory = directory_with_certificates();
+    let file = directory.path().join("f.toml");
+    let diagnostics = config::parse(include_str!("config/contract.toml"), &file)
+        .expect_err("not all of it is built");
+    let found: Vec<String> = diagnostics
+        .iter()
+        .map(|diagnostic| format!("{}: {}", diagnostic.key, diagnostic.message))
+        .collect();
+    let rule = "listener[1].rule[0]";
+    assert_eq!(
+        found,
+        [
+            "target_group[0].tls: `tls` is not supported yet; leave it out".to_owned(),
+            format!(
+                "{rule}.condition[2].http_request_method: `http_request_method` is not supported yet; leave it out"
+            ),
+            format!(
+                "{rule}.condition[3].http_header: `http_header` is not supported yet; leave it out"
+            ),
+            format!(
+                "{rule}.condition[4].query_string: `query_string` is not supported yet; leave it out"
+            ),
+            format!(
+                "{rule}.condition[5].source_ip: `source_ip` is not supported yet; leave it out"
+            ),
+            format!("{rule}.transform: `transform` is not supported yet; leave it out"),
+            format!(
+                "{rule}.action.target_group: forwarding to 2 target groups by weight is not supported yet; name one"
+            ),
+            format!(
+                "{rule}.action.target_group[1].name: there is no target group `canary`; the target groups here are app"
+            ),
+            format!(
+                "{rule}.action.stickiness.enabled: `true` is not supported yet; write false or leave it out"
+            ),
+        ]
+    );
+}
+
 #[test]
 fn relative_paths_are_relative_to_the_file() {
     let directory = directory_with_certificates();
