@@ -8,6 +8,8 @@ pub mod server;
 
 pub mod tls;
 
+pub mod metered;
+
 pub mod shutdown;
 
 pub mod forwarded;

@@ -1,17 +1,16 @@
-//! What moves on a connection, seen from its two ends: a stream that counts its bytes ([`Watched`]) and a response body
+//! What moves on a connection, seen from its two ends: the meter of its stream ([`Watch`]) and a response body
 //! that says when it is over ([`Tracked`]). The watchdog in `connection` reads it; nothing here decides anything.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::OpenConnection;
+use crate::metered::Meter;
 
 /// Shared by the stream, the exchanges and the watchdog of one connection. Atomic because an upgraded stream must be
 /// `Send`, not because another thread looks.
@@ -152,70 +151,19 @@ impl<B: Body> Body for Tracked<B> {
     }
 }
 
-/// A stream whose traffic counts as activity; while it lives, its connection is open, upgraded or not.
-pub(super) struct Watched<S> {
-    stream: S,
-    activity: Arc<Activity>,
-    _open: OpenConnection,
+/// The meter of a connection's stream: its traffic counts as activity, and while the stream lives, upgraded or not, its
+/// connection is open.
+pub(super) struct Watch {
+    pub(super) activity: Arc<Activity>,
+    pub(super) _open: OpenConnection,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, activity: &Arc<Activity>, open: OpenConnection) -> Self {
-        Self {
-            stream,
-            activity: Arc::clone(activity),
-            _open: open,
-        }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.activity.read(buffer.filled().len() - before);
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buffer);
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.activity.wrote(bytes);
-        }
-        written
+impl Meter for Watch {
+    fn received(&self, bytes: usize) {
+        self.activity.read(bytes);
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, buffers);
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.activity.wrote(bytes);
-        }
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+    fn sent(&self, bytes: usize) {
+        self.activity.wrote(bytes);
     }
 }

@@ -20,8 +20,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::activity::{Activity, Tracked, Watched};
-use super::{Accepted, Event, Handler, Options};
+use super::activity::{Activity, Tracked, Watch};
+use super::{Accepted, Event, Handler, OpenConnection, Options};
+use crate::metered::Metered;
 use crate::shutdown::Shutdown;
 
 /// Sent to a client whose request head did not become complete; the page is the ALB's.
@@ -59,6 +60,17 @@ impl Connection {
     pub fn close(&self) {
         self.activity.close();
     }
+
+    fn watched<S>(&self, stream: S, open: OpenConnection) -> Metered<S, Watch> {
+        let activity = Arc::clone(&self.activity);
+        Metered::new(
+            stream,
+            Watch {
+                activity,
+                _open: open,
+            },
+        )
+    }
 }
 
 pub(super) async fn run<H: Handler>(
@@ -81,7 +93,7 @@ pub(super) async fn run<H: Handler>(
         activity: Arc::default(),
     };
     let Some(config) = handler.tls() else {
-        let stream = Watched::new(stream, &connection.activity, open);
+        let stream = connection.watched(stream, open);
         return http1(stream, handler, Rc::new(connection), options, shutdown).await;
     };
     let stream = match handshake(stream, config, &options, &shutdown).await {
@@ -96,7 +108,7 @@ pub(super) async fn run<H: Handler>(
     let (_, session) = stream.get_ref();
     connection.tls = tls_info(session);
     connection.http2 = session.alpn_protocol() == Some(b"h2");
-    let stream = Watched::new(stream, &connection.activity, open);
+    let stream = connection.watched(stream, open);
     if connection.http2 {
         http2(stream, handler, Rc::new(connection), options, shutdown).await;
     } else {
@@ -140,7 +152,7 @@ fn tls_info(session: &rustls::ServerConnection) -> Option<TlsInfo> {
 }
 
 async fn http1<H, S>(
-    stream: Watched<S>,
+    stream: Metered<S, Watch>,
     handler: Rc<H>,
     connection: Rc<Connection>,
     options: Rc<Options>,
@@ -213,7 +225,7 @@ async fn http1<H, S>(
 }
 
 async fn http2<H, S>(
-    stream: Watched<S>,
+    stream: Metered<S, Watch>,
     handler: Rc<H>,
     connection: Rc<Connection>,
     options: Rc<Options>,

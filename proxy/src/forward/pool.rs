@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use lintel_common::metered::Metered;
 use lintel_common::metrics::GaugeGuard;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::request_body::RequestBody;
-use super::traffic::{Counted, Traffic};
+use super::traffic::Traffic;
 use crate::metrics::Metrics;
 
 /// Idle connections kept for one target by one worker; more are closed when they become idle.
@@ -80,7 +81,7 @@ impl Pool {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let traffic = Arc::<Traffic>::default();
-        let io = TokioIo::new(Counted::new(stream, Arc::clone(&traffic)));
+        let io = TokioIo::new(Metered::new(stream, Arc::clone(&traffic)));
         let (sender, driver) = http1::Builder::new()
             .preserve_header_case(true)
             .handshake(io)

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use lintel_common::metered::Metered;
 use lintel_common::shutdown::Shutdown;
 use tokio::time::Instant;
 
 use super::LOOK_AROUND;
-use super::traffic::{Counted, Mark, Traffic};
+use super::traffic::{Mark, Traffic};
 use crate::access_log::Record;
 use crate::gateway_error::GatewayError;
 use crate::target_group::{InFlight, Target};
@@ -62,7 +63,7 @@ async fn relay(
     traffic: Arc<Traffic>,
     ended: impl Future<Output = Option<GatewayError>>,
 ) -> Option<GatewayError> {
-    let mut client = Counted::new(TokioIo::new(client), traffic);
+    let mut client = Metered::new(TokioIo::new(client), traffic);
     let mut target = TokioIo::new(target);
     tokio::select! {
         copied = tokio::io::copy_bidirectional(&mut client, &mut target) => {
