@@ -108,13 +108,7 @@ impl App {
             Ok(route) => {
                 let doing = doing(request.method());
                 let handled = handlers::call(self, route, request, visit);
-                let handled = AssertUnwindSafe(handled).catch_unwind();
-                let result = match tokio::time::timeout(REQUEST_LIMIT, handled).await {
-                    Ok(Ok(result)) => result,
-                    Ok(Err(_panic)) => Err(AppError::Panicked),
-                    Err(_elapsed) => Err(AppError::TimedOut(doing)),
-                };
-                (route.name(), result)
+                (route.name(), guarded(doing, handled).await)
             }
             Err(NoRoute::NotFound) => ("none", Err(AppError::NotFound)),
             Err(NoRoute::MethodNotAllowed(allow)) => {
@@ -217,6 +211,19 @@ impl Handler for App {
     }
 }
 
+/// Whatever a handler does, it ends, in time, with a result.
+async fn guarded(
+    doing: Doing,
+    handled: impl Future<Output = Result<Answer, AppError>>,
+) -> Result<Answer, AppError> {
+    let handled = AssertUnwindSafe(handled).catch_unwind();
+    match tokio::time::timeout(REQUEST_LIMIT, handled).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_panic)) => Err(AppError::Panicked),
+        Err(_elapsed) => Err(AppError::TimedOut(doing)),
+    }
+}
+
 fn doing(method: &Method) -> Doing {
     if method.is_safe() {
         Doing::Reading
@@ -236,4 +243,21 @@ pub(crate) fn now() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_its_request() {
+        let result = guarded(Doing::Changing, async { panic!("on purpose") }).await;
+        assert!(matches!(result, Err(AppError::Panicked)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_ends_in_time() {
+        let result = guarded(Doing::Changing, std::future::pending()).await;
+        assert!(matches!(result, Err(AppError::TimedOut(Doing::Changing))));
+    }
 }

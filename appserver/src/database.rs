@@ -51,10 +51,14 @@ impl fmt::Debug for Source {
     }
 }
 
-/// Makes one connection and drops it: for whoever must know, before anything else, why there is none.
+/// Makes one connection and closes it: for whoever must know, before anything else, why there is none.
 pub async fn connect_once(source: &Source) -> Result<(), DatabaseError> {
     match source {
-        Source::MySql(opts) => drop(mysql::connections(opts).connect().await?),
+        // A connection that is only dropped is an aborted client in the server's log.
+        Source::MySql(opts) => {
+            let connection = mysql::connections(opts).connect().await?;
+            connection.conn.disconnect().await?;
+        }
         Source::Sqlite(path) => drop(sqlite::connections(path).connect().await?),
     }
     Ok(())

@@ -139,7 +139,7 @@ fn migrate_sqlite(connection: &mut rusqlite::Connection) -> rusqlite::Result<()>
         transaction.execute_batch(
             "CREATE TABLE IF NOT EXISTS entry (
                 id INTEGER PRIMARY KEY AUTOINCREMENT,
-                title TEXT NOT NULL,
+                title TEXT NOT NULL CHECK (length(title) <= 64),
                 description TEXT NOT NULL,
                 status INTEGER NOT NULL DEFAULT 0
              );",
