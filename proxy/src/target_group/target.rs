@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::model::TargetSettings;
 
@@ -21,8 +21,6 @@ struct Activity {
     in_flight: AtomicUsize,
     draining: AtomicBool,
     drained: AtomicBool,
-    /// Told once, when `drained` becomes true.
-    cut: Arc<Notify>,
     /// Told when the last request of a draining target has ended.
     changes: watch::Sender<()>,
 }
@@ -33,7 +31,6 @@ impl Target {
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             drained: AtomicBool::new(false),
-            cut: Arc::new(Notify::new()),
             changes,
         };
         Self {
@@ -74,20 +71,8 @@ impl Target {
         self.activity.draining.load(SeqCst)
     }
 
-    /// Resolves when the deregistration delay is over and what is still in flight must end (502, as the ALB does).
-    /// Polling it takes a short lock shared with other requests on this target.
-    pub fn drained(&self) -> impl Future<Output = ()> + Send + use<> {
-        let activity = Arc::clone(&self.activity);
-        // Before the flag is looked at, so that a notice between the two is not lost.
-        let notice = Arc::clone(&activity.cut).notified_owned();
-        async move {
-            if !activity.drained.load(SeqCst) {
-                notice.await;
-            }
-        }
-    }
-
-    /// The deregistration delay is over: what is still in flight must end.
+    /// The deregistration delay is over: what is still in flight must end (502, as the ALB does). Requests look at it from
+    /// time to time; being told would cost each of them a lock.
     pub fn is_drained(&self) -> bool {
         self.activity.drained.load(SeqCst)
     }
@@ -99,7 +84,6 @@ impl Target {
     /// Ends what is still in flight.
     pub(super) fn set_drained(&self) {
         self.activity.drained.store(true, SeqCst);
-        self.activity.cut.notify_waiters();
     }
 }
 
