@@ -1,0 +1,98 @@
+//! Why a request does not count.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No connection: refused, or its TLS handshake failed.
+    Connect(String),
+    Status(StatusCode),
+    Length {
+        expected: u64,
+        got: u64,
+    },
+    /// The connection or stream ended before the answer did.
+    Broken(String),
+    Timeout(Duration),
+}
+
+/// What failures are counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Connect,
+    Status,
+    Length,
+    Broken,
+    Timeout,
+}
+
+impl Kind {
+    /// In the order of their values.
+    pub(super) const ALL: [Self; 5] = [
+        Self::Connect,
+        Self::Status,
+        Self::Length,
+        Self::Broken,
+        Self::Timeout,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Status => "status",
+            Self::Length => "length",
+            Self::Broken => "broken",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Connect(_) => Kind::Connect,
+            Self::Status(_) => Kind::Status,
+            Self::Length { .. } => Kind::Length,
+            Self::Broken(_) => Kind::Broken,
+            Self::Timeout(_) => Kind::Timeout,
+        }
+    }
+
+    pub(super) fn connect(error: &dyn std::error::Error) -> Self {
+        Self::Connect(with_causes(error))
+    }
+
+    pub(super) fn broken(error: &hyper::Error) -> Self {
+        Self::Broken(with_causes(error))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(reason) | Self::Broken(reason) => f.write_str(reason),
+            Self::Status(status) => write!(f, "{status}"),
+            Self::Length { expected, got } => {
+                write!(f, "a body of {got} bytes instead of {expected}")
+            }
+            Self::Timeout(limit) => write!(f, "no complete answer within {limit:?}"),
+        }
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text.push_str(": ");
+            text.push_str(&reason);
+        }
+        cause = error.source();
+    }
+    text
+}

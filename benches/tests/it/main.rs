@@ -1,0 +1,10 @@
+//! The load generator as its users meet it, a process with arguments, an exit code and JSON, against a server that counts
+//! for itself.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what the tests stand on fails with a panic"
+)]
+
+mod load;
+mod server;
