@@ -1,5 +1,5 @@
-//! The way of a request, top to bottom. [`Listener::handle`] cannot fail: it opens the record, asks
-//! [`Listener::answer`], and turns an error into its page. `answer` calls each stage once and gets a value back; no stage
+//! The way of a request, top to bottom. `Listener::handle` cannot fail: it opens the record, asks
+//! `Listener::answer`, and turns an error into its page. `answer` calls each stage once and gets a value back; no stage
 //! calls another.
 
 use std::cell::RefCell;
@@ -154,7 +154,7 @@ impl Listener {
         match forwarder.forward(outgoing, record).await? {
             Forwarded::Response(mut response) => {
                 record.target_answered(response.status().as_u16());
-                headers::to_client(response.headers_mut(), false);
+                headers::to_client(response.headers_mut(), rewritten.trailers, false);
                 Ok(Answer::Target(response))
             }
             Forwarded::Switched {
@@ -163,7 +163,7 @@ impl Listener {
                 in_flight,
             } => {
                 record.target_answered(response.status().as_u16());
-                headers::to_client(response.headers_mut(), true);
+                headers::to_client(response.headers_mut(), false, true);
                 let tunnel = Tunnel {
                     client_side: client_side.ok_or(GatewayError::TargetUnexpectedUpgrade)?,
                     target_side: hyper::upgrade::on(&mut response),

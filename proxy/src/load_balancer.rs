@@ -133,7 +133,12 @@ pub fn start(model: Model, config: Option<PathBuf>) -> Result<Running, StartErro
         .map_err(StartError::Thread)?;
     let thread = std::thread::Builder::new()
         .name("control".into())
-        .spawn(move || control.run(&runtime, queue, from_admin, &shutdown))
+        .spawn(move || {
+            let report = control.run(&runtime, queue, from_admin, &shutdown);
+            // A name server that does not answer must not hold up the stop.
+            runtime.shutdown_background();
+            report
+        })
         .map_err(StartError::Thread)?;
     Ok(Running {
         listeners,
