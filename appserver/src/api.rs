@@ -51,7 +51,8 @@ pub(crate) async fn list(app: &App, request: &Request<Incoming>) -> Result<Answe
     let number = page_number(request.uri())?;
     let whole = DESCRIPTION_BYTES as u32;
     let page = app
-        .entries()?
+        .entries()
+        .await?
         .list(number, whole, freshness(request.headers()))
         .await
         .map_err(reading)?;
@@ -75,7 +76,8 @@ pub(crate) async fn add(app: &App, request: Request<Incoming>) -> Result<Answer,
     };
     let content = draft.validate().map_err(AppError::Fields)?;
     let id = app
-        .entries()?
+        .entries()
+        .await?
         .add(content.clone(), status)
         .await
         .map_err(changing)?;
@@ -133,7 +135,7 @@ pub(crate) async fn delete(
     if !csrf::same_site(headers) {
         return Err(AppError::CrossSite);
     }
-    if !app.entries()?.delete(id).await.map_err(changing)? {
+    if !app.entries().await?.delete(id).await.map_err(changing)? {
         return Err(AppError::NotFound);
     }
     let mut answer = respond::empty(StatusCode::NO_CONTENT);
@@ -149,7 +151,7 @@ pub(crate) async fn turn(
     request: Request<Incoming>,
 ) -> Result<Answer, AppError> {
     receive(request).await?;
-    if !app.entries()?.turn(id).await.map_err(changing)? {
+    if !app.entries().await?.turn(id).await.map_err(changing)? {
         return Err(AppError::NotFound);
     }
     changed(app, id).await
@@ -162,7 +164,13 @@ async fn apply(app: &App, id: EntryId, fields: Fields) -> Result<Answer, AppErro
         status: fields.status,
     };
     let change = change.validate().map_err(AppError::Fields)?;
-    if !app.entries()?.change(id, change).await.map_err(changing)? {
+    if !app
+        .entries()
+        .await?
+        .change(id, change)
+        .await
+        .map_err(changing)?
+    {
         return Err(AppError::NotFound);
     }
     changed(app, id).await

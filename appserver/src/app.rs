@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use ipnet::IpNet;
 use lintel_common::metrics::GaugeGuard;
 use lintel_common::server::{Connection, Event, Handler};
+use tokio::sync::watch;
 
 use crate::app_error::{AppError, Doing};
 use crate::csrf::Csrf;
@@ -30,6 +31,9 @@ use crate::{api, handlers};
 /// default shutdown timeout, so that a stop loses no answer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(24);
 
+/// How long a request waits for the database at the start of the process.
+const START_LIMIT: Duration = Duration::from_secs(2);
+
 /// What all requests of the process share.
 pub(crate) struct App {
     pub(crate) instance_id: String,
@@ -38,7 +42,7 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) assets: Assets,
     entries: Entries,
-    reached: Cell<bool>,
+    reached: watch::Sender<bool>,
     stopping: Cell<bool>,
 }
 
@@ -56,18 +60,24 @@ impl App {
             metrics: Metrics::new()?,
             assets: Assets::new(),
             entries,
-            reached: Cell::new(false),
+            reached: watch::Sender::new(false),
             stopping: Cell::new(false),
         })
     }
 
-    /// The entries, once the database was reached and its tables are there.
-    pub(crate) fn entries(&self) -> Result<&Entries, AppError> {
-        if self.reached.get() {
-            Ok(&self.entries)
-        } else {
-            Err(AppError::NotReady)
+    /// The entries, once the database was reached and its tables are there. At the start that is
+    /// waited for: an instance that was started again may still be among the load balancer's healthy
+    /// ones, and its first requests must not fail for some milliseconds.
+    pub(crate) async fn entries(&self) -> Result<&Entries, AppError> {
+        let mut reached = self.reached.subscribe();
+        match tokio::time::timeout(START_LIMIT, reached.wait_for(|&reached| reached)).await {
+            Ok(Ok(_)) => Ok(&self.entries),
+            Ok(Err(_)) | Err(_) => Err(AppError::NotReady),
         }
+    }
+
+    pub(crate) fn is_reached(&self) -> bool {
+        *self.reached.borrow()
     }
 
     /// The entries' store, reached or not.
@@ -76,7 +86,7 @@ impl App {
     }
 
     pub(crate) fn database_reached(&self) {
-        self.reached.set(true);
+        self.reached.send_replace(true);
         self.metrics.database_reached.set(1);
     }
 

@@ -56,7 +56,8 @@ async fn list(app: &App, request: &Request<Incoming>, visit: &Visit) -> Result<A
     let number = page_number(request.uri())?;
     let freshness = freshness(request.headers());
     let page = app
-        .entries()?
+        .entries()
+        .await?
         .list(number, pages::EXCERPT + 1, freshness)
         .await
         .map_err(reading)?;
@@ -69,7 +70,11 @@ async fn add(app: &App, request: Request<Incoming>) -> Result<Answer, AppError> 
     let saved = async {
         check(app, &form)?;
         let content = form.draft.validate().map_err(AppError::Fields)?;
-        app.entries()?.add(content, false).await.map_err(changing)
+        app.entries()
+            .await?
+            .add(content, false)
+            .await
+            .map_err(changing)
     };
     match saved.await {
         Ok(_id) => Ok(back_to_list(app, PageNumber::FIRST)),
@@ -100,7 +105,8 @@ async fn update(app: &App, id: EntryId, request: Request<Incoming>) -> Result<An
         check(app, &form)?;
         let content = form.draft.validate().map_err(AppError::Fields)?;
         let found = app
-            .entries()?
+            .entries()
+            .await?
             .change(id, content.into())
             .await
             .map_err(changing)?;
@@ -133,7 +139,7 @@ async fn confirm_delete(
 async fn delete(app: &App, id: EntryId, request: Request<Incoming>) -> Result<Answer, AppError> {
     let number = page_number(request.uri())?;
     check(app, &read_form(request).await?)?;
-    let found = app.entries()?.delete(id).await.map_err(changing)?;
+    let found = app.entries().await?.delete(id).await.map_err(changing)?;
     if found {
         Ok(back_to_list(app, number))
     } else {
@@ -144,7 +150,7 @@ async fn delete(app: &App, id: EntryId, request: Request<Incoming>) -> Result<An
 async fn turn(app: &App, id: EntryId, request: Request<Incoming>) -> Result<Answer, AppError> {
     let number = page_number(request.uri())?;
     check(app, &read_form(request).await?)?;
-    let found = app.entries()?.turn(id).await.map_err(changing)?;
+    let found = app.entries().await?.turn(id).await.map_err(changing)?;
     if found {
         Ok(back_to_list(app, number))
     } else {
@@ -175,7 +181,8 @@ fn typed(target: FormTarget, draft: Draft, error: AppError) -> AppError {
 }
 
 pub(crate) async fn find(app: &App, id: EntryId) -> Result<Entry, AppError> {
-    app.entries()?
+    app.entries()
+        .await?
         .find(id)
         .await
         .map_err(reading)?

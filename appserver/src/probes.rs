@@ -30,7 +30,7 @@ pub(crate) async fn ready(app: &App) -> Answer {
     let no = |why: &'static str| respond::text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, why);
     if app.is_stopping() {
         no("stopping\n")
-    } else if app.entries().is_err() {
+    } else if !app.is_reached() {
         no("waiting for the database\n")
     } else if !database_answers(app).await {
         no("the database does not answer\n")
@@ -62,7 +62,7 @@ struct ConnectionPool {
 }
 
 pub(crate) async fn pool_stats(app: &App) -> Answer {
-    let (database_status, message) = if app.entries().is_err() {
+    let (database_status, message) = if !app.is_reached() {
         ("connecting", "The database was not reached yet")
     } else if database_answers(app).await {
         ("connected", "The database answers")

@@ -57,18 +57,29 @@ pub(crate) fn sqlite(folder: &Path) -> String {
 }
 
 pub(crate) struct AppServer {
-    child: Child,
+    child: KilledOnDrop,
     pub(crate) address: SocketAddr,
     log: Receiver<String>,
+}
+
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl AppServer {
     /// Started and listening; the database may not be there yet.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
-        let mut child = program(settings)
-            .spawn()
-            .expect("the program and setpriv are there");
-        let stderr = child.stderr.take().expect("standard error is piped");
+        let mut child = KilledOnDrop(
+            program(settings)
+                .spawn()
+                .expect("the program and setpriv are there"),
+        );
+        let stderr = child.0.stderr.take().expect("standard error is piped");
         let (lines, log) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -170,7 +181,7 @@ impl AppServer {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id())
+        let pid = i32::try_from(self.child.0.id())
             .ok()
             .and_then(Pid::from_raw)
             .expect("a process id");
@@ -181,6 +192,7 @@ impl AppServer {
     pub(crate) fn wait(&mut self) -> Option<i32> {
         until(Duration::from_secs(40), "the app server ends", || {
             self.child
+                .0
                 .try_wait()
                 .expect("the process can be waited for")
         })
@@ -189,6 +201,7 @@ impl AppServer {
 
     pub(crate) fn is_running(&mut self) -> bool {
         self.child
+            .0
             .try_wait()
             .expect("the process can be waited for")
             .is_none()
@@ -197,12 +210,5 @@ impl AppServer {
     /// What it has logged since it was asked last.
     pub(crate) fn logged(&self) -> String {
         self.log.try_iter().collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl Drop for AppServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
