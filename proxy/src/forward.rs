@@ -6,6 +6,7 @@ pub mod pool;
 mod request_body;
 mod response_body;
 mod retry_budget;
+mod stream;
 mod traffic;
 pub mod upgrade;
 

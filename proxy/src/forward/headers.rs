@@ -118,8 +118,13 @@ pub fn to_target(
 }
 
 /// Turns the target's response head into the client's.
-pub fn to_client(headers: &mut HeaderMap, switching: bool) {
+pub fn to_client(headers: &mut HeaderMap, trailers: bool, switching: bool) {
+    // What it names is sent at the end of the body, and only that.
+    let announced = headers.remove(TRAILER).filter(|_| trailers);
     remove_hop_by_hop(headers);
+    if let Some(announced) = announced {
+        headers.insert(TRAILER, announced);
+    }
     if switching {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

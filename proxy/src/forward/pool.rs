@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::request_body::RequestBody;
+use super::stream::{TargetStream, Watcher};
 use super::traffic::Traffic;
 use crate::metrics::Metrics;
 
@@ -30,6 +31,7 @@ pub struct TargetConnection {
     address: SocketAddr,
     pub sender: SendRequest<RequestBody>,
     pub traffic: Arc<Traffic>,
+    stream: Watcher,
     /// It has carried a request before.
     pub reused: bool,
 }
@@ -38,6 +40,7 @@ pub struct TargetConnection {
 struct Idle {
     sender: SendRequest<RequestBody>,
     traffic: Arc<Traffic>,
+    stream: Watcher,
     since: Instant,
 }
 
@@ -59,18 +62,22 @@ impl Pool {
     pub async fn take(&self, address: SocketAddr) -> Option<TargetConnection> {
         loop {
             let Idle {
-                sender, traffic, ..
+                sender,
+                traffic,
+                stream,
+                ..
             } = self.idle.borrow_mut().get_mut(&address)?.pop()?;
             if !sender.is_ready() {
                 // One that has just ended its response may need a turn of its task; one that then still is not ready
                 // has been closed, or its target has not taken all of the last request.
                 tokio::task::yield_now().await;
             }
-            if sender.is_ready() {
+            if sender.is_ready() && stream.is_quiet() {
                 return Some(TargetConnection {
                     address,
                     sender,
                     traffic,
+                    stream,
                     reused: true,
                 });
             }
@@ -81,6 +88,8 @@ impl Pool {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let traffic = Arc::<Traffic>::default();
+        let stream = TargetStream::new(stream);
+        let watcher = stream.watcher();
         let io = TokioIo::new(Metered::new(stream, Arc::clone(&traffic)));
         let (sender, driver) = http1::Builder::new()
             .preserve_header_case(true)
@@ -98,6 +107,7 @@ impl Pool {
             address,
             sender,
             traffic,
+            stream: watcher,
             reused: false,
         })
     }
@@ -108,6 +118,7 @@ impl Pool {
             address,
             sender,
             traffic,
+            stream,
             ..
         } = connection;
         if sender.is_closed() {
@@ -119,6 +130,7 @@ impl Pool {
             idle.push(Idle {
                 sender,
                 traffic,
+                stream,
                 since: Instant::now(),
             });
         }
