@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_mins(10);
 /// ever add, so that old and new instances can run side by side while a fleet is rolled.
 const VERSION: u32 = 1;
 
-/// Brings the database to [`VERSION`]. Safe to call at every start, from any number of instances.
+/// Brings the tables to the state that this program needs. Safe to call at every start, from any number of instances.
 pub async fn migrate(database: &Database) -> Result<(), DatabaseError> {
     match database {
         Database::MySql(pool) => tokio::time::timeout(LIMIT, migrate_mysql(pool))
