@@ -94,7 +94,8 @@ fn run(path: PathBuf) -> ExitCode {
         }
     };
     for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        // A target of their own, so that whoever wrote the file on purpose can filter them.
+        tracing::warn!(target: "lintel_proxy::config", "{warning}");
     }
     raise_descriptor_limit();
     let shutdown_timeout = loaded.model.load_balancer.shutdown_timeout;
