@@ -109,7 +109,7 @@ fn rewrite(c: &mut Criterion) {
     group.bench_function("to_client", |b| {
         b.iter_batched_ref(
             response,
-            |headers| to_client(headers, false),
+            |headers| to_client(headers, false, false),
             BatchSize::SmallInput,
         );
     });

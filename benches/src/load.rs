@@ -21,6 +21,7 @@ mod schedule;
 mod tally;
 mod tls;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -30,11 +31,12 @@ use anyhow::{Context as _, anyhow, bail};
 use lintel_common::shutdown;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 use generator::{Generator, Opened};
 pub(crate) use options::Options;
 use options::Plan;
-use progress::Progress;
+use progress::{Progress, Teller};
 use report::Report;
 use tally::Tally;
 
@@ -101,7 +103,8 @@ async fn conduct(plan: &Arc<Plan>) -> anyhow::Result<Report> {
 
     // Without signal handlers Ctrl-C ends the program all the same, only without a report.
     tokio::spawn(shutdown::on_signals(trigger.clone(), plan.timeout));
-    let measured = measure(plan, &mut news, &begin, &progress).await;
+    let teller = Teller::new(progress, plan.duration);
+    let measured = measure(plan, &mut news, &begin, teller).await;
     // However that ended, nothing runs on.
     trigger.expire();
     let mut total = Tally::default();
@@ -119,7 +122,7 @@ async fn measure(
     plan: &Plan,
     news: &mut mpsc::Receiver<Opened>,
     begin: &watch::Sender<Option<Instant>>,
-    progress: &Progress,
+    mut teller: Teller,
 ) -> anyhow::Result<Instant> {
     let (mut connections, mut failure) = (0, None);
     for _ in 0..plan.threads {
@@ -135,11 +138,13 @@ async fn measure(
     let start = Instant::now();
     begin.send_replace(Some(start));
     let mut tick = tokio::time::interval_at((start + progress::EVERY).into(), progress::EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             // Closed when the last thread has ended.
             None = news.recv() => return Ok(start),
-            _ = tick.tick() => eprintln!("{}", progress.line(start.elapsed(), plan.duration)),
+            // Nobody may be reading.
+            _ = tick.tick() => drop(writeln!(io::stderr(), "{}", teller.line(start.elapsed()))),
         }
     }
 }
