@@ -67,7 +67,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         signals,
         settings.shutdown_delay + settings.shutdown_timeout,
     ));
-    spawn_local(stop_in_order(
+    let stopping = spawn_local(stop_in_order(
         Rc::clone(&app),
         settings.shutdown_delay,
         signalled,
@@ -79,9 +79,14 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         active_connections: Some(app.metrics.active_connections.clone()),
         ..Options::default()
     };
-    let cut = tokio::select! {
-        cut = server::serve(listener, Rc::clone(&app), options, stop) => cut,
+    tokio::select! {
+        () = server::serve(listener, Rc::clone(&app), options, stop) => {}
         unreachable = reach_database(&app, &settings) => return Err(unreachable),
+    }
+    let cut = if stopping.is_finished() {
+        stopping.await?
+    } else {
+        0
     };
     match cut {
         0 => tracing::info!("stopped; every request was answered"),
@@ -90,13 +95,14 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Load balancers need time to notice: first `/health` says so, then listening ends.
+/// Load balancers need time to notice: first `/health` says so, then listening ends. Returns when the time for finishing
+/// is over, with the number of connections that were still open then.
 async fn stop_in_order(
     app: Rc<App>,
     delay: Duration,
     signalled: Shutdown,
     trigger: ShutdownTrigger,
-) {
+) -> i64 {
     signalled.requested().await;
     app.stop();
     tracing::info!(?delay, "stopping");
@@ -106,7 +112,9 @@ async fn stop_in_order(
     }
     trigger.request();
     signalled.expired().await;
+    let open = app.metrics.active_connections.get();
     trigger.expire();
+    open
 }
 
 /// Once the database was reached this never ends: a database that is lost later may come back.

@@ -52,12 +52,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// `ended` gets the number of connections that had to be cut.
+    /// `ended` hears of its end.
     pub fn start(
         index: usize,
         shared: Shared,
         first: Vec<Socket>,
-        ended: mpsc::Sender<usize>,
+        ended: mpsc::Sender<()>,
     ) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -66,15 +66,15 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(move || {
-                let cut = LocalSet::new().block_on(&runtime, run(shared, first, more));
+                LocalSet::new().block_on(&runtime, run(shared, first, more));
                 // The control thread waits for as many messages as there are workers; nobody else holds this end.
-                let _ = ended.try_send(cut);
+                let _ = ended.try_send(());
             })?;
         Ok(Self { sockets, thread })
     }
 }
 
-async fn run(shared: Shared, first: Vec<Socket>, mut more: mpsc::Receiver<Socket>) -> usize {
+async fn run(shared: Shared, first: Vec<Socket>, mut more: mpsc::Receiver<Socket>) {
     let pool = Pool::new(Arc::clone(&shared.metrics));
     let shutdown = shared.shutdown;
     let recorder = Rc::new(Recorder {
@@ -83,41 +83,33 @@ async fn run(shared: Shared, first: Vec<Socket>, mut more: mpsc::Receiver<Socket
         load_balancer: shared.load_balancer,
     });
     let mut serving = JoinSet::new();
-    let mut routes = Vec::new();
     for socket in first {
-        routes.push(Arc::clone(&socket.routes));
         serving.spawn_local(serve(socket, Rc::clone(&pool), Rc::clone(&recorder)));
     }
     let mut sweep = tokio::time::interval(SWEEP);
-    let mut cut = 0;
     loop {
         tokio::select! {
             Some(socket) = more.recv() => {
-                routes.push(Arc::clone(&socket.routes));
                 serving.spawn_local(serve(socket, Rc::clone(&pool), Rc::clone(&recorder)));
             }
-            _ = sweep.tick() => {
-                let idle_timeout = routes.last().map(|routes| routes.load().settings.idle_timeout);
-                pool.sweep(idle_timeout.unwrap_or_default());
-            }
-            Some(ended) = serving.join_next() => cut += ended.unwrap_or_default(),
+            _ = sweep.tick() => pool.sweep(),
+            Some(_) = serving.join_next() => {}
             () = shutdown.requested(), if serving.is_empty() => break,
         }
     }
     pool.clear();
-    cut
 }
 
-async fn serve(socket: Socket, pool: Rc<Pool>, recorder: Rc<Recorder>) -> usize {
+async fn serve(socket: Socket, pool: Rc<Pool>, recorder: Rc<Recorder>) {
     let listener = match tokio::net::TcpListener::from_std(socket.socket) {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(%error, "a listening socket could not be used");
-            return 0;
+            return;
         }
     };
     let gauge = recorder.metrics.active_client_connections.clone();
     let options = server_options(&socket.routes.load().settings, &gauge);
     let handler = Listener::new(socket.routes, pool, recorder, socket.shutdown.clone());
-    server::serve(listener, Rc::new(handler), options, socket.shutdown).await
+    server::serve(listener, Rc::new(handler), options, socket.shutdown).await;
 }

@@ -41,7 +41,7 @@ struct Idle {
     sender: SendRequest<RequestBody>,
     traffic: Arc<Traffic>,
     stream: Watcher,
-    since: Instant,
+    until: Instant,
 }
 
 #[derive(Debug)]
@@ -112,8 +112,8 @@ impl Pool {
         })
     }
 
-    /// A response has ended cleanly: its connection may carry another request.
-    pub fn put(&self, connection: TargetConnection) {
+    /// A response has ended cleanly: its connection may carry another request within `idle_timeout`.
+    pub fn put(&self, connection: TargetConnection, idle_timeout: Duration) {
         let TargetConnection {
             address,
             sender,
@@ -131,16 +131,16 @@ impl Pool {
                 sender,
                 traffic,
                 stream,
-                since: Instant::now(),
+                until: Instant::now() + idle_timeout,
             });
         }
     }
 
-    /// Closes connections that have been idle for `idle_timeout`, or have been closed by their target.
-    pub fn sweep(&self, idle_timeout: Duration) {
+    /// Closes connections that have been idle for long enough, or have been closed by their target.
+    pub fn sweep(&self) {
         let now = Instant::now();
         self.idle.borrow_mut().retain(|_, idle| {
-            idle.retain(|idle| !idle.sender.is_closed() && now < idle.since + idle_timeout);
+            idle.retain(|idle| !idle.sender.is_closed() && now < idle.until);
             !idle.is_empty()
         });
     }

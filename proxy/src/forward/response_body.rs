@@ -73,7 +73,7 @@ impl TargetBody {
         if let Some(connection) = self.connection.take()
             && self.request.progress() == Progress::Done
         {
-            self.pool.put(connection);
+            self.pool.put(connection, self.idle_timeout);
         }
     }
 

@@ -56,7 +56,7 @@ pub(super) struct Control {
     config: Option<PathBuf>,
     admin: Option<Admin>,
     log: Option<(AccessLog, Writer)>,
-    ended: mpsc::Receiver<usize>,
+    ended: mpsc::Receiver<()>,
 }
 
 impl Control {
@@ -219,22 +219,24 @@ impl Control {
         for listener in self.listeners.values() {
             listener.trigger.request();
         }
-        let mut cut = 0;
         let bound = self.model.load_balancer.shutdown_timeout;
         let mut left = self.workers.len();
         tokio::select! {
-            () = all_ended(&mut self.ended, &mut left, &mut cut) => return StopReport { cut },
+            () = all_ended(&mut self.ended, &mut left) => return StopReport { cut: 0 },
             () = tokio::time::sleep(bound) => {}
             () = shutdown.expired() => {}
         }
+        let open = self.metrics.active_client_connections.get();
         for listener in self.listeners.values() {
             listener.trigger.expire();
         }
-        let last = all_ended(&mut self.ended, &mut left, &mut cut);
+        let last = all_ended(&mut self.ended, &mut left);
         if tokio::time::timeout(LAST_MOMENT, last).await.is_err() {
             tracing::error!(workers = left, "workers did not stop in time");
         }
-        StopReport { cut }
+        StopReport {
+            cut: usize::try_from(open).unwrap_or_default(),
+        }
     }
 
     /// Shows the admin endpoints what runs now, and tells groups whether they are used.
@@ -260,13 +262,12 @@ impl Control {
     }
 }
 
-async fn all_ended(ended: &mut mpsc::Receiver<usize>, left: &mut usize, cut: &mut usize) {
+async fn all_ended(ended: &mut mpsc::Receiver<()>, left: &mut usize) {
     while *left > 0 {
         // A worker that panicked says nothing; its end of the channel goes with it.
-        let Some(more) = ended.recv().await else {
+        let Some(()) = ended.recv().await else {
             return;
         };
-        *cut += more;
         *left -= 1;
     }
 }
