@@ -14,18 +14,26 @@ pub enum GatewayError {
     MalformedRequest,
     #[error("an HTTP/1.1 request needs exactly one valid Host header")]
     InvalidHost,
+    #[error("the request head is larger than 64 KiB or has more than 128 fields")]
+    RequestHeadTooLarge,
     #[error("the method is not allowed")]
     MethodNotAllowed,
     #[error("the client did not send the whole request in time")]
     RequestTimeout,
     #[error("the client went away before the response was complete")]
     ClientClosed,
+    #[error("the client took nothing of its response for idle_timeout")]
+    ClientStalled,
+    #[error("the load balancer was stopped and shutdown_timeout was over")]
+    Shutdown,
     #[error("the client sent a request body that ended early")]
     RequestBodyIncomplete,
     #[error("the redirect's Location is longer than 8 KiB")]
     RedirectTooLong,
     #[error("the target group has no registered targets")]
     NoTargets,
+    #[error("no file descriptor is left for a connection to a target")]
+    NoDescriptors,
     #[error("no connection to a target")]
     TargetConnectionFailed,
     #[error("no connection to a target within connect_timeout")]
@@ -54,7 +62,8 @@ impl GatewayError {
             Self::MalformedRequest | Self::InvalidHost | Self::RequestBodyIncomplete => 400,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
-            Self::ClientClosed => 460,
+            Self::RequestHeadTooLarge => 431,
+            Self::ClientClosed | Self::ClientStalled => 460,
             Self::TargetConnectionFailed
             | Self::TargetClosed
             | Self::TargetMalformedResponse
@@ -62,7 +71,7 @@ impl GatewayError {
             | Self::TargetUnexpectedUpgrade
             | Self::TargetDeregistered
             | Self::TargetResponseIncomplete => 502,
-            Self::NoTargets => 503,
+            Self::NoTargets | Self::NoDescriptors | Self::Shutdown => 503,
             Self::TargetConnectTimeout
             | Self::TargetResponseTimeout
             | Self::TargetResponseStalled => 504,
@@ -75,6 +84,10 @@ impl GatewayError {
         match self {
             Self::MalformedRequest => "malformed_request",
             Self::InvalidHost => "invalid_host",
+            Self::RequestHeadTooLarge => "request_head_too_large",
+            Self::ClientStalled => "client_stalled",
+            Self::Shutdown => "shutdown",
+            Self::NoDescriptors => "no_descriptors",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::ClientClosed => "client_closed",
@@ -96,7 +109,7 @@ impl GatewayError {
 
     /// Whether what is left on the client's connection cannot be trusted to be the next request.
     pub fn closes_connection(self) -> bool {
-        matches!(self.status(), 400 | 408)
+        matches!(self.status(), 400 | 408 | 431)
     }
 
     pub fn response(self) -> Response<Bytes> {
@@ -125,11 +138,14 @@ pub fn page(status: u16) -> Response<Bytes> {
 
 /// A response of the load balancer's own with a body of any kind.
 pub fn own(status: u16, body: Bytes) -> Response<Bytes> {
+    // Said by itself, so that a HEAD request learns it too.
+    let length = http::HeaderValue::from(body.len());
     let mut response = Response::new(body);
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(http::header::SERVER, http::HeaderValue::from_static(SERVER));
+    headers.insert(http::header::CONTENT_LENGTH, length);
     if let Ok(date) =
         http::HeaderValue::from_str(&httpdate::fmt_http_date(std::time::SystemTime::now()))
     {
@@ -162,7 +178,11 @@ fn title(status: u16) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [GatewayError; 18] = [
+    const ALL: [GatewayError; 22] = [
+        GatewayError::RequestHeadTooLarge,
+        GatewayError::ClientStalled,
+        GatewayError::Shutdown,
+        GatewayError::NoDescriptors,
         GatewayError::MalformedRequest,
         GatewayError::InvalidHost,
         GatewayError::MethodNotAllowed,

@@ -81,13 +81,14 @@ impl Listener {
         &self,
         routes: &Routes,
         request: Request<Incoming>,
-        connection: &Connection,
+        connection: &Rc<Connection>,
         record: &mut Record,
     ) -> Result<Answer, GatewayError> {
         let (head, body) = request.into_parts();
         if matches!(head.method, Method::TRACE | Method::CONNECT) {
             return Err(GatewayError::MethodNotAllowed);
         }
+        headers::check(&head)?;
         let host = headers::host(&head)?;
         let selected = routes.rules.select(&RuleInput {
             host,
@@ -122,7 +123,7 @@ impl Listener {
         routes: &Routes,
         group: &Group,
         request: Request<Incoming>,
-        connection: &Connection,
+        connection: &Rc<Connection>,
         record: &mut Record,
     ) -> Result<Answer, GatewayError> {
         let (mut head, body) = request.into_parts();
@@ -142,7 +143,12 @@ impl Listener {
         record.trace_id(rewritten.trace_id);
         let outgoing = Outgoing {
             head,
-            body: RequestBody::new(body, record.received(), rewritten.trailers),
+            body: RequestBody::new(
+                body,
+                Rc::clone(connection),
+                record.received(),
+                rewritten.trailers,
+            ),
             trailers: rewritten.trailers,
             websocket: rewritten.websocket,
         };
@@ -225,7 +231,11 @@ impl Handler for Listener {
                 StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
             );
         response.map(|source| ResponseBody {
-            source,
+            // Over HTTP/2 nobody else leaves it out.
+            source: match source {
+                Source::Own(_) if bodiless => Source::own(Bytes::new()),
+                source => source,
+            },
             record: Some(record),
             bodiless,
         })
@@ -258,7 +268,12 @@ impl Handler for Listener {
             }
             Event::MalformedRequest { connection, error } => {
                 tracing::debug!(peer = %connection.peer, %error, "malformed request");
-                Record::unreadable(&self.recorder, connection, GatewayError::MalformedRequest);
+                let error = if error.is_parse_too_large() {
+                    GatewayError::RequestHeadTooLarge
+                } else {
+                    GatewayError::MalformedRequest
+                };
+                Record::unreadable(&self.recorder, connection, error);
             }
             Event::RequestTimeout { connection } => {
                 Record::unreadable(&self.recorder, connection, GatewayError::RequestTimeout);

@@ -14,16 +14,28 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use lintel_common::metered::Metered;
 use lintel_common::metrics::GaugeGuard;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::request_body::RequestBody;
-use super::stream::{TargetStream, Watcher};
+use super::stream::{ReadsOn, TargetStream, Watcher};
 use super::traffic::Traffic;
 use crate::metrics::Metrics;
 
 /// Idle connections kept for one target by one worker; more are closed when they become idle.
 const MOST_IDLE: usize = 256;
+
+/// Fields and bytes that a response head may have.
+const MOST_FIELDS: usize = 256;
+const MOST_HEAD: usize = 32 * 1024;
+
+/// What one connection may hold of a body that its other side does not take.
+const BUFFER: usize = 64 * 1024;
+
+/// How much may lie in the kernel unsent before a connection counts as not writable. A full send buffer would have to
+/// drain by a third, a megabyte or more, before a slow reader is seen to move.
+const UNSENT: u32 = 128 * 1024;
 
 /// A connection in use by one request.
 #[derive(Debug)]
@@ -87,21 +99,26 @@ impl Pool {
     pub async fn connect(&self, address: SocketAddr) -> io::Result<TargetConnection> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        // Else a target that reads slowly would look like one that does not: see UNSENT.
+        SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
         let traffic = Arc::<Traffic>::default();
-        let stream = TargetStream::new(stream);
+        let active = GaugeGuard::new(&self.metrics.active_target_connections);
+        let stream = TargetStream::new(stream, active);
         let watcher = stream.watcher();
-        let io = TokioIo::new(Metered::new(stream, Arc::clone(&traffic)));
+        let stream = Metered::new(stream, Arc::clone(&traffic));
+        let io = TokioIo::new(ReadsOn::new(stream));
         let (sender, driver) = http1::Builder::new()
             .preserve_header_case(true)
+            .max_headers(MOST_FIELDS)
+            .max_header_size(MOST_HEAD)
+            .max_buf_size(BUFFER)
             .handshake(io)
             .await
             .map_err(io::Error::other)?;
         self.metrics.new_target_connections.inc();
-        let open = GaugeGuard::new(&self.metrics.active_target_connections);
         tokio::task::spawn_local(async move {
             // Its errors reach whoever waits for a response; an idle connection has nobody to tell.
             let _ = driver.with_upgrades().await;
-            drop(open);
         });
         Ok(TargetConnection {
             address,

@@ -200,12 +200,7 @@ impl Control {
     }
 
     async fn reload(&mut self, model: Option<Box<Model>>) -> Result<super::Changes, ReloadError> {
-        let model = match (model, &self.config) {
-            (Some(model), _) => *model,
-            (None, Some(path)) => config::load(path).map_err(ReloadError::Config)?.model,
-            (None, None) => return Err(ReloadError::NoFile),
-        };
-        let changes = self.apply(model).await;
+        let changes = self.try_reload(model).await;
         let result = if changes.is_ok() {
             "applied"
         } else {
@@ -213,6 +208,18 @@ impl Control {
         };
         self.metrics.reloads.with_label_values(&[result]).inc();
         changes
+    }
+
+    async fn try_reload(
+        &mut self,
+        model: Option<Box<Model>>,
+    ) -> Result<super::Changes, ReloadError> {
+        let model = match (model, &self.config) {
+            (Some(model), _) => *model,
+            (None, Some(path)) => config::load(path).map_err(ReloadError::Config)?.model,
+            (None, None) => return Err(ReloadError::NoFile),
+        };
+        self.apply(model).await
     }
 
     async fn stop_listeners(&mut self, shutdown: &Shutdown) -> StopReport {
