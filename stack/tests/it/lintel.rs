@@ -96,7 +96,9 @@ pub(crate) fn command() -> Command {
             "TRUSTED_PROXIES",
             "INSTANCE_ID",
         ];
-        if ours.iter().any(|prefix| text.starts_with(prefix)) {
+        // By this mark ./test finds what its tests have left running.
+        let is_mark = text == "LINTEL_TEST_RUN";
+        if !is_mark && ours.iter().any(|prefix| text.starts_with(prefix)) {
             command.env_remove(&name);
         }
     }

@@ -5,7 +5,9 @@
     reason = "in a test a surprise is a failure, also in what tests share"
 )]
 
+mod browser;
 mod lintel;
 mod refusals;
 mod stopping;
+mod tidy;
 mod whole_path;
