@@ -9,5 +9,4 @@ mod browser;
 mod lintel;
 mod refusals;
 mod stopping;
-mod tidy;
 mod whole_path;
