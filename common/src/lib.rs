@@ -2,7 +2,7 @@
 //!
 //! In reading order: a [`server`] accepts connections and hands requests to a `Handler`, over [`tls`] if asked, until
 //! [`shutdown`]; [`forwarded`] reads and writes the forwarding headers; [`config_file`], [`telemetry`] and [`metrics`]
-//! are what every process needs around that.
+//! are what every process needs around that, and a [`line_queue`] keeps slow disks and pipes out of the way.
 
 pub mod server;
 
@@ -15,6 +15,8 @@ pub mod shutdown;
 pub mod forwarded;
 
 pub mod config_file;
+
+pub mod line_queue;
 
 pub mod telemetry;
 

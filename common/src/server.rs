@@ -20,10 +20,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-pub use connection::{Connection, TlsInfo};
+pub use connection::{Connection, Cut, TlsInfo};
 pub use options::Options;
 
 use crate::metrics::GaugeGuard;
@@ -31,6 +32,9 @@ use crate::shutdown::Shutdown;
 
 /// How long accepting rests when the machine has no descriptor or memory for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much may lie in the kernel unsent before a connection counts as not writable.
+const UNSENT: u32 = 128 * 1024;
 
 /// What answers requests. It cannot fail: an error is a response.
 pub trait Handler: 'static {
@@ -107,12 +111,35 @@ pub async fn serve<H: Handler>(
             }
         }
     }
-    drop(listener);
+    accept_queued(listener, start);
     tokio::select! {
         biased;
         () = open.none() => {}
         () = shutdown.expired() => {}
     }
+}
+
+/// What the kernel has accepted for us is ours to answer, whether the runtime has heard of it or not.
+fn accept_queued(listener: TcpListener, start: impl Fn(TcpStream, SocketAddr)) {
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    while let Ok((stream, peer)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            prepare(&stream);
+            start(stream, peer);
+        }
+    }
+}
+
+/// Failing to set either costs latency, not correctness.
+fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    // Else a slow reader may take minutes to free as much of a big send buffer as the kernel wants to see before it
+    // calls it writable, and would be taken for one that has stopped.
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
@@ -123,8 +150,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 if pausing {
                     tracing::info!("accepting connections again");
                 }
-                // Failing to set it costs latency, not correctness.
-                let _ = stream.set_nodelay(true);
+                prepare(&stream);
                 return (stream, peer);
             }
             Err(error) if is_exhausted(&error) => {

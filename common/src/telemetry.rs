@@ -1,16 +1,28 @@
 //! Log lines on standard error, as text for people or as JSON for machines. What is logged is the caller's; this only
-//! decides where it goes and in which form. The access log of the proxy is not a log line and does not come through here.
+//! decides where it goes and in which form, and sees to it that nobody who logs ever waits for standard error. The access
+//! log of the proxy is not a log line and does not come through here.
 
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::line_queue::LineQueue;
+
 /// The variable that says which lines are written, e.g. `LINTEL_LOG=debug` or `LINTEL_LOG=info,lintel_proxy=trace`.
 pub const FILTER_VARIABLE: &str = "LINTEL_LOG";
+
+/// Lines that may wait for standard error; more are dropped and counted.
+const QUEUE: usize = 4 * 1024;
+
+/// How long the end of the program may wait for its last lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,14 +64,28 @@ impl fmt::Display for LogFormat {
 
 /// Sends `tracing` events to standard error. The first call of a process wins, later ones change nothing, so that tests
 /// and programs that run others in the same process need not agree on who calls. A line that cannot be written (standard
-/// error closed, disk full) is dropped: a log must never end the work that it tells of.
-pub fn init(format: LogFormat, default_filter: &str) {
+/// error closed or stuck, disk full) is dropped: a log must never end or hold up the work that it tells of.
+///
+/// Lines are written by a thread of their own: keep what is returned until the program's end.
+pub fn init(format: LogFormat, default_filter: &str) -> LastLines {
+    let lost = Arc::<AtomicUsize>::default();
+    let queue = match LineQueue::start("log", QUEUE, writer(Arc::clone(&lost))) {
+        Ok(queue) => queue,
+        Err(error) => {
+            eprintln!("nothing will be logged: the log's thread cannot be started: {error}");
+            return LastLines(None);
+        }
+    };
+    let last_lines = LastLines(Some(queue.clone()));
     let (filter, complaint) = filter(
         std::env::var(FILTER_VARIABLE).ok().as_deref(),
         default_filter,
     );
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(move || Lines {
+            queue: queue.clone(),
+            lost: Arc::clone(&lost),
+        })
         .log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(filter);
     let installed = match format {
@@ -68,6 +94,53 @@ pub fn init(format: LogFormat, default_filter: &str) {
     };
     if let (Ok(()), Some(complaint)) = (installed, complaint) {
         tracing::warn!("{complaint}");
+    }
+    last_lines
+}
+
+/// Waits, when it is dropped, until the lines so far have been written; not for long.
+#[derive(Debug)]
+#[must_use = "the last lines are lost if nobody waits for them"]
+pub struct LastLines(Option<LineQueue>);
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.0 {
+            // There is no other place to tell of lines that standard error does not take.
+            let _ = queue.flush(LAST_LINES);
+        }
+    }
+}
+
+/// Takes one event's line from `tracing`.
+struct Lines {
+    queue: LineQueue,
+    lost: Arc<AtomicUsize>,
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if !self.queue.push(line.to_vec()) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes to standard error, and says afterwards when it had not taken lines for a while.
+fn writer(lost: Arc<AtomicUsize>) -> impl FnMut(&[u8]) + Send {
+    move |lines| {
+        let written = io::stderr().write_all(lines);
+        if written.is_ok() {
+            match lost.swap(0, Ordering::Relaxed) {
+                0 => {}
+                lost => tracing::warn!(lines = lost, "log lines were lost: standard error was stuck"),
+            }
+        }
     }
 }
 
@@ -123,8 +196,8 @@ mod tests {
 
     #[test]
     fn calling_twice_is_harmless() {
-        init(LogFormat::Text, "warn");
-        init(LogFormat::Json, "trace");
+        let _first = init(LogFormat::Text, "warn");
+        let _second = init(LogFormat::Json, "trace");
         tracing::debug!("still here");
     }
 }

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, Request, Uri, Version};
-use lintel_common::server::Connection;
+use lintel_common::server::{Connection, Cut};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::FormatItem;
@@ -311,13 +311,16 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.finished {
+            let error = match self.connection.cut() {
+                None => GatewayError::ClientClosed,
+                Some(Cut::Idle) => GatewayError::ClientStalled,
+                Some(Cut::Shutdown) => GatewayError::Shutdown,
+            };
             if self.status.is_none() {
-                self.recorder
-                    .metrics
-                    .elb_response(GatewayError::ClientClosed.status());
-                self.status = Some(GatewayError::ClientClosed.status());
+                self.recorder.metrics.elb_response(error.status());
+                self.status = Some(error.status());
             }
-            self.error.get_or_insert(GatewayError::ClientClosed);
+            self.error.get_or_insert(error);
         }
         self.recorder
             .metrics

@@ -75,7 +75,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
                 LogFormat::Text => telemetry::LogFormat::Text,
                 LogFormat::Json => telemetry::LogFormat::Json,
             };
-            telemetry::init(format, "info");
+            let _last_lines = telemetry::init(format, "info");
             run(config)
         }
         Command::Check { config, format } => check::run(&config, format),
@@ -121,7 +121,7 @@ fn run(path: PathBuf) -> ExitCode {
     let admin = running.admin().map(|address| address.to_string());
     tracing::info!(%listeners, admin = admin.as_deref().unwrap_or("off"), "listening");
     if let Err(error) = runtime.block_on(follow_signals(&running, shutdown_timeout)) {
-        eprintln!("lintel-proxy: cannot receive signals: {error}");
+        tracing::error!(%error, "cannot receive signals; stopping");
         running.trigger().expire();
     }
     let report = running.wait();
@@ -152,7 +152,7 @@ async fn follow_signals(running: &Running, bound: std::time::Duration) -> std::i
                     Err(ReloadError::Config(diagnostics)) => {
                         tracing::error!("reload refused, the old configuration stays: it has mistakes");
                         for diagnostic in diagnostics {
-                            eprintln!("{diagnostic}");
+                            tracing::error!(target: "lintel_proxy::config", "{diagnostic}");
                         }
                     }
                     Err(error) => tracing::error!(%error, "reload refused, the old configuration stays"),

@@ -17,6 +17,7 @@ use std::time::Duration;
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
+use rustix::io::Errno;
 use tokio::time::Instant;
 
 pub use request_body::RequestBody;
@@ -92,8 +93,9 @@ impl Forwarder<'_> {
         let retry = self.group.targets.retry();
         let mut tried = Vec::new();
         let mut failed = GatewayError::NoTargets;
-        let mut fresh = false;
         self.group.budget.deposit();
+        // When replays cannot be afforded, their cause is avoided: only a reused connection needs one.
+        let mut fresh = retry == Retry::Safe && !self.group.budget.is_solvent();
         loop {
             let choice = match self.group.targets.choose(&tried) {
                 Ok(choice) => choice,
@@ -113,7 +115,8 @@ impl Forwarder<'_> {
                 Ok(connection) => connection,
                 Err(error) => {
                     self.group.metrics.connection_errors.inc();
-                    if retry == Retry::None || Instant::now() >= give_up {
+                    let ours = error == GatewayError::NoDescriptors;
+                    if ours || retry == Retry::None || Instant::now() >= give_up {
                         return Err(error);
                     }
                     self.group.metrics.retries.inc();
@@ -153,7 +156,10 @@ impl Forwarder<'_> {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => {
                 tracing::debug!(%error, target = %address, "cannot connect to target");
-                Err(GatewayError::TargetConnectionFailed)
+                Err(match Errno::from_io_error(&error) {
+                    Some(Errno::MFILE | Errno::NFILE) => GatewayError::NoDescriptors,
+                    _ => GatewayError::TargetConnectionFailed,
+                })
             }
             Err(_) => Err(GatewayError::TargetConnectTimeout),
         }
@@ -173,7 +179,13 @@ impl Forwarder<'_> {
         let sent = self
             .response(&mut connection, message, &request.body, target)
             .await;
-        let response = sent.map_err(|error| {
+        let readable = sent.and_then(|response| {
+            let one_way = headers::is_framed_in_one_way(response.headers());
+            one_way
+                .then_some(response)
+                .ok_or(GatewayError::TargetMalformedResponse)
+        });
+        let response = readable.map_err(|error| {
             let after = traffic.mark();
             Failure {
                 error,
@@ -217,11 +229,16 @@ impl Forwarder<'_> {
         body: &RequestBody,
         target: &Target,
     ) -> Result<Response<Incoming>, GatewayError> {
-        let started = Instant::now();
+        let traffic = Arc::clone(&connection.traffic);
+        let (mut sent, mut moved) = (traffic.mark().sent, Instant::now());
         let mut response = std::pin::pin!(connection.sender.try_send_request(message));
         loop {
-            let (deadline, overdue) = self.patience(body, started);
             let now = Instant::now();
+            let sent_now = traffic.mark().sent;
+            if sent_now != sent {
+                (sent, moved) = (sent_now, now);
+            }
+            let (deadline, overdue) = self.patience(body, moved);
             if now >= deadline {
                 return Err(overdue);
             }
@@ -239,8 +256,8 @@ impl Forwarder<'_> {
     }
 
     /// Until when to wait, and for whom: while the target could take more of the body, it is the client's turn.
-    fn patience(&self, body: &RequestBody, started: Instant) -> (Instant, GatewayError) {
-        let moved = body.moved().max(started);
+    fn patience(&self, body: &RequestBody, moved: Instant) -> (Instant, GatewayError) {
+        let moved = body.moved().max(moved);
         match body.progress() {
             Progress::WaitingForClient => (
                 moved + self.settings.idle_timeout,

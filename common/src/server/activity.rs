@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
@@ -24,6 +24,17 @@ pub(super) struct Activity {
     /// Milliseconds from `created`, plus one, at which the head now being read began; 0 = none is.
     head_since: AtomicU64,
     closing: AtomicBool,
+    bytes_count: AtomicBool,
+    cut: AtomicU8,
+}
+
+/// Why a connection was ended under its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Nothing moved for `idle_timeout`: the client took nothing of its response.
+    Idle,
+    /// The time for finishing after a requested stop was over.
+    Shutdown,
 }
 
 impl Default for Activity {
@@ -36,6 +47,8 @@ impl Default for Activity {
             answering: AtomicU32::new(0),
             head_since: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            bytes_count: AtomicBool::new(true),
+            cut: AtomicU8::new(0),
         }
     }
 }
@@ -56,6 +69,32 @@ impl Activity {
     /// Whether a handler is at work whose response has not begun.
     pub(super) fn answering(&self) -> bool {
         self.answering.load(Relaxed) > 0
+    }
+
+    /// Whether a response is due or on its way.
+    pub(super) fn exchanging(&self) -> bool {
+        self.exchanges.load(Relaxed) > 0
+    }
+
+    pub(super) fn cut(&self, why: Cut) {
+        self.cut.store(why as u8 + 1, Relaxed);
+    }
+
+    pub(super) fn was_cut(&self) -> Option<Cut> {
+        match self.cut.load(Relaxed) {
+            0 => None,
+            cut if cut == Cut::Idle as u8 + 1 => Some(Cut::Idle),
+            _ => Some(Cut::Shutdown),
+        }
+    }
+
+    /// Only requests and what is said of their bodies count from here on.
+    pub(super) fn ignore_bytes(&self) {
+        self.bytes_count.store(false, Relaxed);
+    }
+
+    pub(super) fn moved_on(&self) {
+        self.bytes.fetch_add(1, Relaxed);
     }
 
     pub(super) fn had_requests(&self) -> bool {
@@ -81,6 +120,9 @@ impl Activity {
     }
 
     fn read(&self, bytes: usize) {
+        if !self.bytes_count.load(Relaxed) {
+            return;
+        }
         self.bytes.fetch_add(bytes as u64, Relaxed);
         if bytes > 0 && self.exchanges.load(Relaxed) == 0 && self.head_since.load(Relaxed) == 0 {
             let now = u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
@@ -89,6 +131,9 @@ impl Activity {
     }
 
     fn wrote(&self, bytes: usize) {
+        if !self.bytes_count.load(Relaxed) {
+            return;
+        }
         self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 }
@@ -139,7 +184,12 @@ impl<B: Body> Body for Tracked<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.project().body.poll_frame(cx)
+        let this = self.project();
+        let polled = this.body.poll_frame(cx);
+        if polled.is_ready() {
+            this.exchange.activity.moved_on();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

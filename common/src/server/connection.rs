@@ -12,14 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+pub use super::activity::Cut;
 use super::activity::{Activity, Tracked, Watch};
 use super::{Accepted, Event, Handler, OpenConnection, Options};
 use crate::metered::Metered;
@@ -30,6 +29,9 @@ const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Time-out\r\n\
 Content-Type: text/html\r\nContent-Length: 132\r\nConnection: close\r\n\r\n\
 <html>\r\n<head><title>408 Request Time-out</title></head>\r\n<body>\r\n\
 <center><h1>408 Request Time-out</h1></center>\r\n</body>\r\n</html>\r\n";
+
+/// The smallest buffer that hyper takes; beside a whole head there must be room for reading on.
+const MIN_BUFFER: usize = 8 * 1024;
 
 /// How long a client may take to accept our last bytes.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -59,6 +61,16 @@ impl Connection {
     /// Close after the answer in hand: what is left of the connection cannot be trusted or is not wanted.
     pub fn close(&self) {
         self.activity.close();
+    }
+
+    /// A request or response body has moved on: the connection is not idle.
+    pub fn moved(&self) {
+        self.activity.moved_on();
+    }
+
+    /// Why the server has ended this connection under its requests, if it has.
+    pub fn cut(&self) -> Option<Cut> {
+        self.activity.was_cut()
     }
 
     fn watched<S>(&self, stream: S, open: OpenConnection) -> Metered<S, Watch> {
@@ -108,6 +120,10 @@ pub(super) async fn run<H: Handler>(
     let (_, session) = stream.get_ref();
     connection.tls = tls_info(session);
     connection.http2 = session.alpn_protocol() == Some(b"h2");
+    if connection.http2 {
+        // PING and SETTINGS are bytes too, but nobody's request.
+        connection.activity.ignore_bytes();
+    }
     let stream = connection.watched(stream, open);
     if connection.http2 {
         http2(stream, handler, Rc::new(connection), options, shutdown).await;
@@ -170,7 +186,7 @@ async fn http1<H, S>(
             .map(|age| connection.accepted_at + age);
         let draining = shutdown.clone();
         async move {
-            let mut response = answer(handler, request, Rc::clone(&connection)).await;
+            let mut response = handler.handle(request, Rc::clone(&connection)).await;
             let last = connection.activity.is_closing()
                 || draining.is_requested()
                 || expires.is_some_and(|at| Instant::now() >= at);
@@ -188,11 +204,12 @@ async fn http1<H, S>(
         .auto_date_header(options.date_header)
         .preserve_header_case(options.preserve_header_case)
         .max_headers(options.max_header_fields)
-        .max_header_size(options.max_head_size);
+        .max_header_size(options.max_head_size)
+        .max_buf_size(options.max_head_size.max(MIN_BUFFER) + MIN_BUFFER);
     let mut driver = builder
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut stop = Stop::new(&options, shutdown.clone());
+    let mut watchdog = Watchdog::new(&options, shutdown.clone());
     loop {
         let next = tokio::select! {
             ended = Pin::new(&mut driver) => {
@@ -203,14 +220,16 @@ async fn http1<H, S>(
                 }
                 return;
             }
-            next = stop.next(&connection.activity) => next,
+            next = watchdog.next(&connection.activity) => next,
         };
         match next {
             Next::Finish if connection.activity.had_requests() => {
                 Pin::new(&mut driver).graceful_shutdown();
             }
             // Silent since it was opened, as browsers do to be quick later: nobody waits for an answer.
-            Next::Finish | Next::Idle | Next::Cut => return,
+            Next::Finish => return,
+            Next::Idle => return connection.activity.cut(Cut::Idle),
+            Next::Expired => return connection.activity.cut(Cut::Shutdown),
             Next::HeadOverdue => {
                 handler.event(Event::RequestTimeout {
                     connection: &connection,
@@ -236,7 +255,7 @@ async fn http2<H, S>(
 {
     let service = service_fn(|request| {
         let exchange = connection.activity.begin();
-        let answer = answer(Rc::clone(&handler), request, Rc::clone(&connection));
+        let answer = Rc::clone(&handler).handle(request, Rc::clone(&connection));
         async move { Ok::<_, Infallible>(answer.await.map(|body| Tracked::new(body, exchange))) }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
@@ -248,46 +267,43 @@ async fn http2<H, S>(
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024);
     let mut driver = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let expired = async {
-        match options.client_keep_alive {
-            Some(age) => tokio::time::sleep_until(connection.accepted_at + age).await,
-            None => std::future::pending().await,
+    let last_call = async {
+        let too_old = async {
+            match options.client_keep_alive {
+                Some(age) => tokio::time::sleep_until(connection.accepted_at + age).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = too_old => {}
         }
     };
-    let mut expired = std::pin::pin!(expired);
-    let mut finishing = false;
-    let mut stop = Stop::new(&options, shutdown.clone());
+    let mut last_call = std::pin::pin!(last_call);
+    let mut called = false;
+    let mut watchdog = Watchdog::new(&options, shutdown.clone());
     loop {
         tokio::select! {
             _ = driver.as_mut() => return,
-            () = shutdown.requested(), if !finishing => {
-                finishing = true;
+            () = &mut last_call, if !called => {
+                called = true;
                 driver.as_mut().graceful_shutdown();
             }
-            () = &mut expired, if !finishing => {
-                finishing = true;
-                driver.as_mut().graceful_shutdown();
-            }
-            next = stop.next(&connection.activity) => match next {
-                Next::Cut | Next::Idle if finishing => return,
-                Next::Cut => return,
+            next = watchdog.next(&connection.activity) => match next {
+                Next::Expired => return connection.activity.cut(Cut::Shutdown),
+                // The client was told, and has not said that it understood.
+                Next::Finish if !connection.activity.exchanging() => return,
+                Next::Idle if called || connection.activity.exchanging() => {
+                    return connection.activity.cut(Cut::Idle);
+                }
                 Next::Idle => {
-                    finishing = true;
+                    called = true;
                     driver.as_mut().graceful_shutdown();
                 }
-                // A frame may rest half-read for as long as the connection may be idle; and `Finish` was said above.
-                Next::HeadOverdue | Next::Finish => {}
+                Next::Finish | Next::HeadOverdue => {}
             }
         }
     }
-}
-
-async fn answer<H: Handler>(
-    handler: Rc<H>,
-    request: Request<Incoming>,
-    connection: Rc<Connection>,
-) -> Response<H::Body> {
-    handler.handle(request, connection).await
 }
 
 async fn say_and_close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, words: &[u8]) {
@@ -308,22 +324,23 @@ enum Next {
     /// A request head is incomplete for `request_header_timeout`.
     HeadOverdue,
     /// The time for finishing is over.
-    Cut,
+    Expired,
 }
 
-/// The watchdog: looks at the connection's activity four times an idle time-out instead of moving a timer at every byte.
-struct Stop {
+/// Looks at the connection's activity four times an idle time-out, instead of moving a timer at every byte.
+struct Watchdog {
     shutdown: Shutdown,
     idle_timeout: Duration,
     head_timeout: Duration,
     drain_grace: Duration,
     tick: Duration,
-    finishing: bool,
+    /// When the grace after a requested stop is over.
+    finish_at: Option<Instant>,
     seen: u64,
     seen_at: Instant,
 }
 
-impl Stop {
+impl Watchdog {
     fn new(options: &Options, shutdown: Shutdown) -> Self {
         let tick = options.idle_timeout.min(options.request_header_timeout) / 4;
         Self {
@@ -332,7 +349,7 @@ impl Stop {
             head_timeout: options.request_header_timeout,
             drain_grace: options.drain_grace,
             tick: tick.max(Duration::from_millis(5)),
-            finishing: false,
+            finish_at: None,
             seen: 0,
             seen_at: Instant::now(),
         }
@@ -340,38 +357,43 @@ impl Stop {
 
     async fn next(&mut self, activity: &Activity) -> Next {
         loop {
-            let shutdown = &self.shutdown;
-            let (finishing, grace) = (self.finishing, self.drain_grace);
-            let finish = async {
-                shutdown.requested().await;
-                tokio::time::sleep(grace).await;
+            let now = Instant::now();
+            let look = now + self.tick;
+            let look = match self.finish_at {
+                Some(finish_at) if finish_at > now => look.min(finish_at),
+                _ => look,
             };
             tokio::select! {
-                () = finish, if !finishing => {
-                    self.finishing = true;
-                    return Next::Finish;
+                () = self.shutdown.requested(), if self.finish_at.is_none() => {
+                    self.finish_at = Some(Instant::now() + self.drain_grace);
+                    continue;
                 }
-                () = shutdown.expired() => return Next::Cut,
-                () = tokio::time::sleep(self.tick) => {}
+                () = self.shutdown.expired() => return Next::Expired,
+                () = tokio::time::sleep_until(look) => {}
             }
-            let now = Instant::now();
-            let moved = activity.moved();
-            if moved != self.seen {
-                (self.seen, self.seen_at) = (moved, now);
-            }
-            if activity.answering() {
-                continue;
-            }
-            if activity
-                .head_since()
-                .is_some_and(|since| now >= since + self.head_timeout)
-            {
-                return Next::HeadOverdue;
-            }
-            if now >= self.seen_at + self.idle_timeout {
-                return Next::Idle;
+            if let Some(next) = self.look(activity, Instant::now()) {
+                return next;
             }
         }
+    }
+
+    fn look(&mut self, activity: &Activity, now: Instant) -> Option<Next> {
+        let moved = activity.moved();
+        if moved != self.seen {
+            (self.seen, self.seen_at) = (moved, now);
+        }
+        if activity.answering() {
+            return None;
+        }
+        let head_overdue = |since: Instant| now >= since + self.head_timeout;
+        if activity.head_since().is_some_and(head_overdue) {
+            return Some(Next::HeadOverdue);
+        }
+        if now >= self.seen_at + self.idle_timeout {
+            return Some(Next::Idle);
+        }
+        let finish = self.finish_at.is_some_and(|finish_at| now >= finish_at);
+        finish.then_some(Next::Finish)
     }
 }
 

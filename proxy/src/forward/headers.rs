@@ -1,6 +1,6 @@
 //! Which headers cross the load balancer, in either direction, and which it sets. Pure: heads in, heads out.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -52,6 +52,41 @@ pub struct Rewritten {
     pub websocket: bool,
 }
 
+/// Fields that a request may have; HTTP/1.1 heads are held to it while they are read.
+const MOST_FIELDS: usize = 128;
+
+/// What hyper lets pass and two readers could read differently.
+pub fn check(head: &request::Parts) -> Result<(), GatewayError> {
+    if head.headers.len() > MOST_FIELDS {
+        return Err(GatewayError::RequestHeadTooLarge);
+    }
+    if !is_framed_in_one_way(&head.headers) {
+        return Err(GatewayError::MalformedRequest);
+    }
+    match head.uri.scheme_str() {
+        None | Some("http" | "https") => Ok(()),
+        Some(_) => Err(GatewayError::MalformedRequest),
+    }
+}
+
+/// Exactly one length, or exactly one `chunked`, or neither.
+pub fn is_framed_in_one_way(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (lengths.next(), codings.next()) {
+        (None, None) => true,
+        (Some(length), None) => {
+            let digits = length.as_bytes();
+            let number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+            number && lengths.next().is_none()
+        }
+        (None, Some(coding)) => {
+            coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none()
+        }
+        (Some(_), Some(_)) => false,
+    }
+}
+
 /// The host a request is for, as the client sent it: `:authority` or the absolute URI, else the Host header.
 pub fn host(head: &request::Parts) -> Result<&str, GatewayError> {
     let mut lines = head.headers.get_all(HOST).iter();
@@ -60,7 +95,12 @@ pub fn host(head: &request::Parts) -> Result<&str, GatewayError> {
         return Err(GatewayError::InvalidHost);
     }
     if let Some(authority) = head.uri.authority() {
-        return Ok(authority.as_str());
+        let authority = authority.as_str();
+        return if is_host(authority) {
+            Ok(authority)
+        } else {
+            Err(GatewayError::InvalidHost)
+        };
     }
     match first.map(|value| value.to_str()) {
         Some(Ok(host)) if is_host(host) => Ok(host),
@@ -69,12 +109,28 @@ pub fn host(head: &request::Parts) -> Result<&str, GatewayError> {
     }
 }
 
-/// Characters that can stand in `host:port`; anything else would mean different hosts to different readers.
+/// A name or address and perhaps a port; anything else would mean different hosts to different readers.
 fn is_host(host: &str) -> bool {
-    !host.is_empty()
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(&byte))
+    let name = crate::rule::without_port(host);
+    let port = host.strip_prefix(name).unwrap_or_default();
+    let port = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+    let name_is_one = match name.strip_prefix('[') {
+        Some(rest) => rest
+            .strip_suffix(']')
+            .is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok()),
+        None => {
+            let allowed =
+                |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte);
+            !name.is_empty() && name.bytes().all(allowed)
+        }
+    };
+    name_is_one && port
+}
+
+fn is_port(port: &str) -> bool {
+    !port.is_empty()
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && port.parse::<u16>().is_ok()
 }
 
 /// Turns the client's head into the target's.
@@ -404,6 +460,11 @@ mod tests {
             (&[("host", "a, b")], Err(GatewayError::InvalidHost)),
             (&[("host", "a/b")], Err(GatewayError::InvalidHost)),
             (&[("host", "user@a")], Err(GatewayError::InvalidHost)),
+            (&[("host", "[::1")], Err(GatewayError::InvalidHost)),
+            (&[("host", "a:b")], Err(GatewayError::InvalidHost)),
+            (&[("host", "a:99999")], Err(GatewayError::InvalidHost)),
+            (&[("host", ":80")], Err(GatewayError::InvalidHost)),
+            (&[("host", "a:")], Err(GatewayError::InvalidHost)),
         ] {
             assert_eq!(host(&head(lines)), expected, "{lines:?}");
         }
@@ -413,6 +474,39 @@ mod tests {
         let mut absolute = head(&[("host", "other")]);
         absolute.uri = Uri::from_static("http://name:8080/x");
         assert_eq!(host(&absolute), Ok("name:8080"));
+        absolute.uri = Uri::from_static("http://user@name/x");
+        assert_eq!(host(&absolute), Err(GatewayError::InvalidHost));
+    }
+
+    #[test]
+    fn one_framing_or_none() {
+        for (lines, expected) in [
+            (&[][..], true),
+            (&[("content-length", "0")], true),
+            (&[("content-length", "+5")], false),
+            (&[("content-length", "5, 5")], false),
+            (&[("content-length", "5"), ("content-length", "5")], false),
+            (&[("transfer-encoding", "Chunked")], true),
+            (&[("transfer-encoding", "gzip, chunked")], false),
+            (
+                &[
+                    ("transfer-encoding", "chunked"),
+                    ("transfer-encoding", "chunked"),
+                ],
+                false,
+            ),
+            (&[("transfer-encoding", "identity")], false),
+            (
+                &[("content-length", "5"), ("transfer-encoding", "chunked")],
+                false,
+            ),
+        ] {
+            assert_eq!(
+                is_framed_in_one_way(&head(lines).headers),
+                expected,
+                "{lines:?}"
+            );
+        }
     }
 
     #[test]

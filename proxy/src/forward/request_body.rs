@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use lintel_common::server::Connection;
 use tokio::time::Instant;
 
 /// Clones share the one body.
@@ -25,6 +26,7 @@ struct Shared {
     taken: Cell<bool>,
     trailers: bool,
     received: Rc<Cell<u64>>,
+    connection: Rc<Connection>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,12 @@ pub enum Progress {
 
 impl RequestBody {
     /// `received` counts its bytes; `trailers` go on only if the target was told to expect them.
-    pub fn new(incoming: Incoming, received: Rc<Cell<u64>>, trailers: bool) -> Self {
+    pub fn new(
+        incoming: Incoming,
+        connection: Rc<Connection>,
+        received: Rc<Cell<u64>>,
+        trailers: bool,
+    ) -> Self {
         let done = incoming.is_end_stream();
         Self(Rc::new(Shared {
             incoming: RefCell::new(incoming),
@@ -53,6 +60,7 @@ impl RequestBody {
             taken: Cell::new(false),
             trailers,
             received,
+            connection,
         }))
     }
 
@@ -102,6 +110,7 @@ impl Body for RequestBody {
                     shared.received.set(shared.received.get() + bytes);
                     shared.taken.set(true);
                     shared.moved.set(Instant::now());
+                    shared.connection.moved();
                     let done = shared.incoming.borrow().is_end_stream();
                     shared.progress.set(if done {
                         Progress::Done

@@ -26,6 +26,11 @@ impl RetryBudget {
         }
     }
 
+    /// Whether a replay could be afforded now.
+    pub fn is_solvent(&self) -> bool {
+        self.0.load(Relaxed) >= REPLAY
+    }
+
     /// Whether a replay can be afforded; if so it is paid.
     pub fn withdraw(&self) -> bool {
         let afford = |tokens: i32| (tokens >= REPLAY).then(|| tokens - REPLAY);
