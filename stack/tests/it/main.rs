@@ -9,4 +9,5 @@ mod browser;
 mod lintel;
 mod refusals;
 mod stopping;
+mod tidy;
 mod whole_path;
