@@ -1,3 +1,23 @@
 //! The proxy through its public doors: real files, real sockets on port 0.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped fails the test"
+)]
+
 mod config;
+#[expect(unreachable_pub, reason = "a test binary has no outside")]
+mod harness;
+
+mod access_log;
+mod admin;
+mod balance;
+mod bodies;
+mod headers;
+mod http2;
+mod reload;
+mod retry;
+mod routing;
+mod shutdown;
+mod timeouts;
+mod upgrade;

@@ -1,0 +1,473 @@
+//! Exactly one record for every request, whatever became of it, and what stands in it.
+
+use serde_json::Value;
+
+use crate::harness::client::{get, post};
+use crate::harness::tls::OTHER;
+use crate::harness::{Gate, Proxy, Refusing, Setup, Target, ok, until};
+
+/// The ALB's names in the ALB's order, then ours.
+const FIELDS: [&str; 35] = [
+    "type",
+    "time",
+    "elb",
+    "client_port",
+    "target_port",
+    "request_processing_time",
+    "target_processing_time",
+    "response_processing_time",
+    "elb_status_code",
+    "target_status_code",
+    "received_bytes",
+    "sent_bytes",
+    "request_line",
+    "user_agent",
+    "ssl_cipher",
+    "ssl_protocol",
+    "target_group_arn",
+    "trace_id",
+    "domain_name",
+    "chosen_cert_arn",
+    "matched_rule_priority",
+    "request_creation_time",
+    "actions_executed",
+    "redirect_url",
+    "error_reason",
+    "target_port_list",
+    "target_status_code_list",
+    "classification",
+    "classification_reason",
+    "conn_trace_id",
+    "transformed_host",
+    "transformed_uri",
+    "request_transform_status",
+    "ip_address",
+    "reason",
+];
+
+fn behind(target: &Target) -> Proxy {
+    Setup::to([target.address]).start()
+}
+
+#[test]
+fn a_record_has_the_albs_fields_in_the_albs_order() {
+    let target = Target::saying("hello");
+    let proxy = behind(&target);
+    proxy.get("/");
+    proxy.log(1);
+    let line = std::fs::read_to_string(proxy.path("access.log")).unwrap();
+    let mut rest = line.as_str();
+    for field in FIELDS {
+        let key = format!("\"{field}\":");
+        let at = rest
+            .find(&key)
+            .unwrap_or_else(|| panic!("no {field} where it belongs in {line}"));
+        rest = &rest[at + key.len()..];
+    }
+    let object: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(object.as_object().unwrap().len(), FIELDS.len());
+}
+
+#[test]
+fn a_forwarded_request_is_described_whole() {
+    let target =
+        Target::answering(|_| b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello".to_vec());
+    let proxy = behind(&target);
+    let mut client = proxy.connect();
+    let local = client.stream().local_addr().unwrap().to_string();
+    client.exchange(
+        "GET /a?b=c HTTP/1.1\r\nHost: Example.com:1\r\nUser-Agent: test/1 \"quoted\"\r\n\r\n",
+    );
+    let line = proxy.log_line();
+    let port = proxy.port();
+    for (field, expected) in [
+        ("type", Value::from("http")),
+        ("client_port", local.into()),
+        ("target_port", target.address.to_string().into()),
+        ("elb_status_code", 201.into()),
+        ("target_status_code", 201.into()),
+        (
+            "request_line",
+            format!("GET http://Example.com:{port}/a?b=c HTTP/1.1").into(),
+        ),
+        ("user_agent", "test/1 \"quoted\"".into()),
+        ("ssl_cipher", Value::Null),
+        ("ssl_protocol", Value::Null),
+        ("target_group_arn", "targetgroup/app".into()),
+        ("domain_name", Value::Null),
+        ("matched_rule_priority", 0.into()),
+        ("actions_executed", "forward".into()),
+        ("redirect_url", Value::Null),
+        ("target_port_list", target.address.to_string().into()),
+        ("target_status_code_list", "201".into()),
+        ("ip_address", "127.0.0.1".into()),
+        ("reason", Value::Null),
+    ] {
+        assert_eq!(line[field], expected, "{field}");
+    }
+    assert!(line["elb"].as_str().unwrap().starts_with("app/web/"));
+    for field in [
+        "request_processing_time",
+        "target_processing_time",
+        "response_processing_time",
+    ] {
+        assert!(line[field].as_f64().unwrap() >= 0.0, "{field}");
+    }
+    for field in ["time", "request_creation_time"] {
+        let time = line[field].as_str().unwrap();
+        assert_eq!((time.len(), time.ends_with('Z')), (27, true), "{time}");
+    }
+    assert!(line["request_creation_time"].as_str() <= line["time"].as_str());
+}
+
+#[test]
+fn bytes_are_those_on_the_wire() {
+    let target = Target::saying("hello");
+    let proxy = behind(&target);
+    let request = post("/", "body");
+    let mut client = proxy.connect();
+    client.send(&request).unwrap();
+    let answer = client.response().unwrap();
+    let fields: usize = answer
+        .fields
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 4)
+        .sum();
+    let sent = answer.start.len() + 2 + fields + 2 + answer.body.len();
+    let line = proxy.log_line();
+    assert_eq!(line["received_bytes"], request.len());
+    assert_eq!(line["sent_bytes"], sent);
+    let processed = i64::try_from(request.len() + sent).unwrap();
+    assert_eq!(proxy.metric("processed_bytes_total"), processed);
+}
+
+#[test]
+fn an_answer_of_the_proxys_own_names_no_target() {
+    let target = Target::saying("never");
+    let proxy = Setup::to([target.address])
+        .rule(7, "{ path_pattern = ['/fixed'] }", "fixed")
+        .rule_action(
+            9,
+            "{ path_pattern = ['/moved'] }",
+            "{ type = 'redirect', path = '/here', status_code = 'HTTP_302' }",
+        )
+        .start();
+    proxy.get("/fixed");
+    proxy.get("/moved");
+    let lines = proxy.log(2);
+    for line in &lines {
+        for field in [
+            "target_port",
+            "target_status_code",
+            "target_group_arn",
+            "target_port_list",
+        ] {
+            assert!(line[field].is_null(), "{field}");
+        }
+        assert_eq!(line["target_processing_time"], -1.0);
+    }
+    assert_eq!(lines[0]["actions_executed"], "fixed-response");
+    assert_eq!(lines[0]["matched_rule_priority"], 7);
+    assert_eq!(lines[1]["actions_executed"], "redirect");
+    assert_eq!(lines[1]["matched_rule_priority"], 9);
+    let location = format!("http://example.com:{}/here", proxy.port());
+    assert!(
+        lines[1]["redirect_url"]
+            .as_str()
+            .unwrap()
+            .starts_with(&location)
+    );
+}
+
+#[test]
+fn tls_is_described() {
+    let target = Target::saying("hello");
+    let proxy = Setup::to([target.address]).https().start();
+    let mut client = proxy.connect_tls_as(OTHER, &["http/1.1"]);
+    client.get("/");
+    let line = proxy.log_line();
+    assert_eq!(line["type"], "https");
+    assert_eq!(line["ssl_protocol"], "TLSv1.3");
+    assert!(line["ssl_cipher"].as_str().unwrap().starts_with("TLS_"));
+    assert_eq!(line["domain_name"], OTHER);
+}
+
+#[test]
+fn requests_of_one_connection_can_be_told_from_others() {
+    let target = Target::saying("hello");
+    let proxy = behind(&target);
+    let mut client = proxy.connect();
+    client.get("/");
+    client.get("/");
+    proxy.get("/");
+    let ids: Vec<String> = proxy
+        .log(3)
+        .iter()
+        .map(|line| line["conn_trace_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[0], ids[2]);
+    assert_eq!(ids[0].len(), "TID_".len() + 32);
+}
+
+/// Accepts a request and keeps silent until the proxy gives up.
+fn silent() -> Target {
+    Target::scripted(|connection| {
+        connection.request()?;
+        connection.rest().map(drop)
+    })
+}
+
+#[test]
+fn a_client_that_leaves_while_it_waits_is_460() {
+    for reset in [false, true] {
+        let target = silent();
+        let proxy = behind(&target);
+        let mut client = proxy.connect();
+        client.send(get("/")).unwrap();
+        target.wait_for_requests(1);
+        if reset {
+            client.reset();
+        } else {
+            drop(client);
+        }
+        until("the target is let go", || target.open_connections() == 0);
+        let line = proxy.log_line();
+        assert_eq!(line["elb_status_code"], 460);
+        assert_eq!(line["reason"], "client_closed");
+        assert_eq!(line["target_port"], target.address.to_string());
+        assert!(line["target_status_code"].is_null());
+        assert_eq!(proxy.metric("httpcode_elb_total{code=\"460\"}"), 1);
+    }
+}
+
+#[test]
+fn a_client_that_sends_a_request_and_leaves_at_once_is_recorded() {
+    let target = Target::saying("hello");
+    let proxy = behind(&target);
+    for _ in 0..50 {
+        let mut client = proxy.connect();
+        client.send(get("/")).unwrap();
+    }
+    for line in proxy.log(50) {
+        // Gone before or after its answer.
+        assert!(
+            matches!(line["elb_status_code"].as_u64(), Some(200 | 460)),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_client_that_leaves_in_the_response_has_the_status_it_saw() {
+    let target = Target::scripted(|connection| {
+        connection.request()?;
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")?;
+        connection.rest().map(drop)
+    });
+    let proxy = behind(&target);
+    let mut client = proxy.connect();
+    client.send(get("/")).unwrap();
+    assert_eq!(client.head().unwrap().status(), 200);
+    drop(client);
+    until("the target is let go", || target.open_connections() == 0);
+    let line = proxy.log_line();
+    assert_eq!(line["elb_status_code"], 200);
+    assert_eq!(line["reason"], "client_closed");
+}
+
+#[test]
+fn a_client_that_leaves_in_its_upload_is_400() {
+    let target = Target::scripted(|connection| {
+        connection.request_head()?;
+        connection.rest().map(drop)
+    });
+    let proxy = behind(&target);
+    let mut client = proxy.connect();
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+        .unwrap();
+    target.wait_for_requests(1);
+    drop(client);
+    until("the target is let go", || target.open_connections() == 0);
+    let line = proxy.log_line();
+    assert_eq!(line["elb_status_code"], 400, "{line}");
+    assert_eq!(line["reason"], "request_body_incomplete");
+}
+
+#[test]
+fn a_client_that_leaves_in_its_upload_never_makes_it_look_whole() {
+    let ends = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&ends);
+    let target = Target::scripted(move |connection| {
+        let mut request = connection.request_head()?;
+        let body = connection.request_body(&mut request);
+        seen.lock().unwrap().push(body.is_err());
+        Ok(())
+    });
+    let proxy = behind(&target);
+    for framing in [
+        "Content-Length: 10\r\n\r\nhalf",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ] {
+        let mut client = proxy.connect();
+        client
+            .send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}"))
+            .unwrap();
+        target.wait_for_connections(ends.lock().unwrap().len() + 1);
+        drop(client);
+        until("the target is let go", || target.open_connections() == 0);
+    }
+    assert_eq!(*ends.lock().unwrap(), [true, true]);
+}
+
+#[test]
+fn a_connection_without_a_request_leaves_no_record() {
+    let target = Target::saying("hello");
+    let proxy = behind(&target);
+    drop(proxy.connect());
+    proxy.get("/");
+    let stopped = proxy.stop();
+    assert_eq!(stopped.log.len(), 1);
+}
+
+/// A page that links to a target's log is not the target: text of the client's is data.
+#[test]
+fn what_clients_write_cannot_break_a_line() {
+    let target = Target::saying("hello");
+    let proxy = behind(&target);
+    let mut client = proxy.connect();
+    client
+        .send(b"GET /%0a%22 HTTP/1.1\r\nHost: a\r\nUser-Agent: \"}\t\xff\\n{\r\n\r\n")
+        .unwrap();
+    client.response().unwrap();
+    let line = proxy.log_line();
+    assert_eq!(line["user_agent"], "\"}\t\u{fffd}\\n{");
+}
+
+#[test]
+fn a_renamed_file_is_let_go_when_asked() {
+    let target = Target::saying("hello");
+    let proxy = behind(&target);
+    proxy.get("/old");
+    proxy.log(1);
+    std::fs::rename(proxy.path("access.log"), proxy.path("access.log.1")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(proxy.running().reopen_logs());
+    // Asked for is not done; the next line settles it.
+    until("a new file", || {
+        proxy.get("/new");
+        proxy.path("access.log").exists()
+    });
+}
+
+/// Requests of all kinds and fates at once; then the books must balance: one record each, and the metrics say the same.
+#[test]
+fn every_request_is_accounted_for() {
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let target = Target::scripted(move |connection| {
+        loop {
+            let request = connection.request()?;
+            match request.uri() {
+                "/die" => return Ok(()),
+                "/half" => {
+                    return connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+                }
+                "/nonsense" => return connection.send("nonsense\r\n\r\n"),
+                "/silent" => return connection.rest().map(drop),
+                "/wait" => closed.pass(),
+                _ => {}
+            }
+            connection.send(ok(request.uri()))?;
+        }
+    });
+    let refusing = Refusing::new();
+    let proxy = Setup::to([target.address])
+        .with("response_timeout = 1")
+        .other_group("refusing", &[refusing.address])
+        .other_group("none", &[])
+        .rule(1, "{ path_pattern = ['/fixed'] }", "fixed")
+        .rule_action(
+            2,
+            "{ path_pattern = ['/refused'] }",
+            "{ type = 'forward', target_group = 'refusing' }",
+        )
+        .rule_action(
+            3,
+            "{ path_pattern = ['/none'] }",
+            "{ type = 'forward', target_group = 'none' }",
+        )
+        .start();
+    let fates = [
+        ("/ok", 200, None),
+        ("/fixed", 200, None),
+        ("/die", 502, Some("target_closed")),
+        ("/nonsense", 502, Some("target_malformed_response")),
+        ("/silent", 504, Some("target_response_timeout")),
+        ("/refused", 502, Some("target_connection_failed")),
+        ("/none", 503, Some("no_targets")),
+        ("/half", 200, Some("target_response_incomplete")),
+    ];
+    std::thread::scope(|scope| {
+        for (path, status, _) in fates {
+            let proxy = &proxy;
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    let mut client = proxy.connect();
+                    client.send(get(path)).unwrap();
+                    let mut head = client.head().unwrap();
+                    assert_eq!(head.status(), status, "{path}");
+                    let _ = client.response_body(&mut head, "GET");
+                }
+            });
+        }
+    });
+    for nth in 1..=5 {
+        let mut client = proxy.connect();
+        client.send(get("/wait")).unwrap();
+        until("the request at the target", || {
+            let requests = target.requests();
+            requests
+                .iter()
+                .filter(|request| request.uri() == "/wait")
+                .count()
+                == nth
+        });
+        drop(client);
+        proxy.connect().exchange("GET / HTTP/1.1\r\n\r\n");
+    }
+    until("nobody waits", || {
+        proxy.metric("httpcode_elb_total{code=\"460\"}") == 5
+    });
+    gate.open();
+
+    let lines = proxy.log(5 * (fates.len() + 2));
+    let count = |path: &str, status: u16, reason: Option<&str>| {
+        let path = format!("{path} HTTP/1.1");
+        let fits = |line: &&Value| {
+            line["request_line"].as_str().unwrap().ends_with(&path)
+                && line["elb_status_code"] == status
+                && line["reason"].as_str() == reason
+        };
+        lines.iter().filter(fits).count()
+    };
+    for (path, status, reason) in fates {
+        assert_eq!(count(path, status, reason), 5, "{path}");
+    }
+    assert_eq!(count("/wait", 460, Some("client_closed")), 5);
+    assert_eq!(count("/", 400, Some("invalid_host")), 5);
+
+    let own = |code: u16| proxy.metric(&format!("httpcode_elb_total{{code=\"{code}\"}}"));
+    let answered = lines
+        .iter()
+        .filter(|line| !line["target_status_code"].is_null())
+        .count();
+    let by_targets = proxy.metric("httpcode_target_total{class=\"2xx\",target_group=\"app\"}");
+    assert_eq!(usize::try_from(by_targets).unwrap(), answered);
+    let by_us: i64 = [200, 400, 460, 502, 503, 504].into_iter().map(own).sum();
+    assert_eq!(usize::try_from(by_us).unwrap() + answered, lines.len());
+    assert_eq!(proxy.metric("active_connection_count{side=\"client\"}"), 0);
+}

@@ -1,0 +1,259 @@
+//! The admin endpoints: what they answer, whom, and that the metrics move as the traffic does.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::harness::client::get;
+use crate::harness::{Message, Proxy, Refusing, Setup, Target, Wire, ok};
+
+fn start() -> (Target, Proxy) {
+    let target = Target::saying("hello");
+    let proxy = Setup::to([target.address]).start();
+    (target, proxy)
+}
+
+/// Whole, as an HTTP client would send it.
+fn exchange(proxy: &Proxy, request: &str) -> Message {
+    let stream = std::net::TcpStream::connect(proxy.running().admin().unwrap()).unwrap();
+    Wire::tcp(stream).exchange(request)
+}
+
+#[test]
+fn it_is_well_and_ready() {
+    let (_target, proxy) = start();
+    for path in ["/health", "/ready"] {
+        let answer = proxy.admin("GET", path);
+        assert_eq!(answer.status(), 200, "{path}");
+        assert_eq!(proxy.admin("HEAD", path).status(), 200, "{path}");
+    }
+}
+
+#[test]
+fn it_is_not_ready_without_a_healthy_target_and_says_where() {
+    let refusing = Refusing::new();
+    let proxy = Setup::to([refusing.address])
+        .group("health_check = { interval = 0.1, timeout = 0.1 }")
+        .start_unhealthy();
+    let answer = proxy.admin("GET", "/ready");
+    assert_eq!(answer.status(), 503);
+    assert!(answer.text().contains("app"), "{}", answer.text());
+    assert_eq!(proxy.admin("GET", "/health").status(), 200);
+}
+
+#[test]
+fn target_health_is_shown_whole() {
+    let target = Target::saying("hello");
+    let proxy = Setup::to([])
+        .group(&format!(
+            "targets = [{{ id = '127.0.0.1', port = {}, availability_zone = 'a' }}]",
+            target.address.port()
+        ))
+        .start();
+    let expected = serde_json::json!({"target_groups": [{"name": "app", "targets": [{
+        "id": "127.0.0.1",
+        "port": target.address.port(),
+        "availability_zone": "a",
+        "state": "healthy",
+        "reason": null,
+        "description": null,
+        "in_flight": 0,
+    }]}]});
+    assert_eq!(proxy.target_health(), expected);
+    let answer = proxy.admin("GET", "/target-health");
+    assert_eq!(answer.field("content-type"), Some("application/json"));
+}
+
+#[test]
+fn what_is_not_there_or_not_allowed_says_so() {
+    let (_target, proxy) = start();
+    assert_eq!(proxy.admin("GET", "/nothing").status(), 404);
+    for (method, path, allow) in [
+        ("POST", "/health", "GET, HEAD"),
+        ("DELETE", "/metrics", "GET, HEAD"),
+        ("GET", "/reload", "POST"),
+    ] {
+        let answer = proxy.admin(method, path);
+        assert_eq!(answer.status(), 405, "{path}");
+        assert_eq!(answer.field("allow"), Some(allow), "{path}");
+    }
+}
+
+#[test]
+fn with_a_token_only_health_is_open() {
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), "secret\n").unwrap();
+    let target = Target::saying("hello");
+    let proxy = Setup::to([target.address])
+        .with(&format!("admin_token_file = '{}'", token.path().display()))
+        .start_unhealthy();
+    let asked = |method: &str, path: &str, authorization: &str| {
+        exchange(
+            &proxy,
+            &format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{authorization}\r\n"),
+        )
+    };
+    for (method, path) in [
+        ("GET", "/ready"),
+        ("GET", "/metrics"),
+        ("GET", "/target-health"),
+        ("POST", "/reload"),
+        ("GET", "/nothing"),
+    ] {
+        for wrong in [
+            "",
+            "Authorization: Bearer secre\r\n",
+            "Authorization: Basic secret\r\n",
+        ] {
+            let answer = asked(method, path, wrong);
+            assert_eq!(answer.status(), 401, "{path} {wrong}");
+            assert_eq!(answer.field("www-authenticate"), Some("Bearer"));
+        }
+        let right = asked(method, path, "Authorization: Bearer secret\r\n");
+        assert_ne!(right.status(), 401, "{path}");
+    }
+    assert_eq!(asked("GET", "/health", "").status(), 200);
+}
+
+#[test]
+fn metrics_move_as_the_traffic_does() {
+    let target = Target::answering(|request| match request.uri() {
+        "/404" => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        _ => ok("hello"),
+    });
+    let proxy = Setup::to([target.address])
+        .rule(1, "{ path_pattern = ['/fixed'] }", "fixed")
+        .rule_action(
+            2,
+            "{ path_pattern = ['/moved'] }",
+            "{ type = 'redirect', path = '/', status_code = 'HTTP_302' }",
+        )
+        .start();
+    let mut client = proxy.connect();
+    for path in ["/", "/", "/404", "/fixed", "/moved"] {
+        client.get(path);
+    }
+    for (series, value) in [
+        ("request_count_total{target_group=\"app\"}", 3),
+        (
+            "httpcode_target_total{class=\"2xx\",target_group=\"app\"}",
+            2,
+        ),
+        (
+            "httpcode_target_total{class=\"4xx\",target_group=\"app\"}",
+            1,
+        ),
+        ("httpcode_elb_total{code=\"200\"}", 1),
+        ("httpcode_elb_total{code=\"302\"}", 1),
+        ("http_fixed_response_count_total", 1),
+        ("http_redirect_count_total", 1),
+        (
+            "target_response_time_seconds_count{target_group=\"app\"}",
+            3,
+        ),
+        ("active_connection_count{side=\"client\"}", 1),
+        ("active_connection_count{side=\"target\"}", 1),
+        ("new_connection_count_total{side=\"client\"}", 1),
+        ("new_connection_count_total{side=\"target\"}", 1),
+        ("healthy_host_count{target_group=\"app\"}", 1),
+        ("unhealthy_host_count{target_group=\"app\"}", 0),
+        ("access_log_dropped_total", 0),
+    ] {
+        assert_eq!(proxy.metric(series), value, "{series}");
+    }
+    drop(client);
+    proxy.wait_for_metric("active_connection_count{side=\"client\"}", 0);
+}
+
+/// Whatever clients and targets say, no label comes from it.
+#[test]
+fn labels_come_from_closed_sets() {
+    let target = Target::answering(|request| {
+        let status = request.uri().trim_start_matches('/');
+        format!("HTTP/1.1 {status} Odd\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    });
+    let proxy = Setup::to([target.address]).start();
+    for status in ["200", "299", "418", "599", "600", "999"] {
+        proxy.get(&format!("/{status}"));
+    }
+    for request in [
+        "BREW /200 HTTP/1.1\r\nHost: strange.host\r\n\r\n",
+        "TRACE / HTTP/1.1\r\nHost: strange.host\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+    ] {
+        proxy.connect().exchange(request);
+    }
+    let mut labels = BTreeSet::new();
+    let text = proxy.admin("GET", "/metrics");
+    for line in text.text().lines().filter(|line| !line.starts_with('#')) {
+        assert!(line.starts_with("lintel_proxy_"), "{line}");
+        let Some((_, rest)) = line.split_once('{') else {
+            continue;
+        };
+        let inside = rest.split_once('}').unwrap().0;
+        labels.extend(inside.split(',').map(str::to_owned));
+    }
+    for label in labels {
+        let (name, value) = label.split_once('=').unwrap();
+        let value = value.trim_matches('"');
+        let known = match name {
+            "target_group" => value == "app",
+            "side" => matches!(value, "client" | "target"),
+            "class" => matches!(value, "1xx" | "2xx" | "3xx" | "4xx" | "5xx"),
+            "code" => value.len() == 3 && value.bytes().all(|byte| byte.is_ascii_digit()),
+            "result" => matches!(value, "applied" | "refused"),
+            "le" => value == "+Inf" || value.parse::<f64>().is_ok(),
+            _ => false,
+        };
+        assert!(known, "{label}");
+    }
+}
+
+#[test]
+fn a_reload_says_what_it_changed() {
+    let target = Target::saying("hello");
+    let setup = Setup::to([target.address]);
+    let proxy = setup.clone().start();
+    let changed = setup.rule(1, "{ path_pattern = ['/new'] }", "new");
+    std::fs::write(proxy.path("lintel-proxy.toml"), changed.text()).unwrap();
+    let answer = proxy.admin("POST", "/reload");
+    assert_eq!(answer.status(), 200);
+    let changes: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(
+        changes["listeners"]["changed"][0], "127.0.0.1:0",
+        "{changes}"
+    );
+    assert_eq!(changes["target_groups"]["changed"], serde_json::json!([]));
+    assert_eq!(proxy.get("/new").text(), "new");
+    assert_eq!(proxy.metric("reload_count_total{result=\"applied\"}"), 1);
+}
+
+#[test]
+fn a_refused_reload_says_what_is_wrong_and_where() {
+    let (_target, proxy) = start();
+    std::fs::write(
+        proxy.path("lintel-proxy.toml"),
+        "[[listener]]\nport = 'x'\n",
+    )
+    .unwrap();
+    let answer = proxy.admin("POST", "/reload");
+    assert_eq!(answer.status(), 422);
+    assert_eq!(answer.field("content-type"), Some("application/json"));
+    assert!(answer.text().contains("\"line\""), "{}", answer.text());
+    assert_eq!(proxy.get("/").text(), "hello");
+    assert_eq!(proxy.metric("reload_count_total{result=\"refused\"}"), 1);
+}
+
+#[test]
+fn admin_requests_are_nobodys_traffic() {
+    let (_target, proxy) = start();
+    let before = proxy.metric("new_connection_count_total{side=\"client\"}");
+    for _ in 0..3 {
+        exchange(&proxy, &get("/health"));
+    }
+    assert_eq!(
+        proxy.metric("new_connection_count_total{side=\"client\"}"),
+        before
+    );
+    proxy.log(0);
+}

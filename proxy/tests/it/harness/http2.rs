@@ -1,0 +1,88 @@
+//! A foreign HTTP/2 client over TLS: hyper's.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::tls;
+
+pub type Body = BoxBody<Bytes, io::Error>;
+
+pub struct Http2 {
+    pub sender: SendRequest<Body>,
+    /// Ends when the connection does.
+    pub driver: JoinHandle<hyper::Result<()>>,
+}
+
+impl Http2 {
+    pub async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("example.com").unwrap();
+        let connector = tokio_rustls::TlsConnector::from(tls::client_config(&["h2", "http/1.1"]));
+        let stream = connector.connect(name, stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (sender, driver) = http2::Builder::new(TokioExecutor::new())
+            .handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
+        Self {
+            sender,
+            driver: tokio::spawn(driver),
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Bytes) {
+        whole(self.send(request("GET", path, empty())).await.unwrap()).await
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
+        let mut sender = self.sender.clone();
+        sender.ready().await?;
+        sender.send_request(request).await
+    }
+}
+
+pub fn request(method: &str, path: &str, body: Body) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(format!("https://example.com{path}"))
+        .body(body)
+        .unwrap()
+}
+
+pub async fn whole(response: Response<Incoming>) -> (u16, Bytes) {
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap();
+    (status, body.to_bytes())
+}
+
+pub fn empty() -> Body {
+    full(Bytes::new())
+}
+
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed()
+}
+
+/// A body that grows as the test sends, and ends when it drops the sender.
+pub fn growing() -> (mpsc::Sender<Bytes>, Body) {
+    let (sender, receiver) = mpsc::channel::<Bytes>(1);
+    let pieces = futures_util::stream::unfold(receiver, |mut receiver| async {
+        let piece = receiver.recv().await?;
+        Some((Ok(Frame::data(piece)), receiver))
+    });
+    (sender, StreamBody::new(pieces).boxed())
+}

@@ -1,0 +1,250 @@
+//! HTTP/2 clients: many requests at once on one connection, each of which may end without the others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+
+use crate::harness::http2::{Http2, empty, full, growing, request, whole};
+use crate::harness::{Gate, PATIENCE, Proxy, Setup, Target, ok};
+
+const MIB: usize = 1024 * 1024;
+
+fn behind(target: &Target) -> Proxy {
+    Setup::to([target.address]).https().start()
+}
+
+/// Like `harness::until`, for a test that also drives connections.
+async fn until_async(what: &str, mut holds: impl FnMut() -> bool) {
+    let waited = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waited).await;
+    assert!(waited.is_ok(), "waited in vain: {what}");
+}
+
+#[tokio::test]
+async fn a_request_does_not_wait_for_a_slow_one() {
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let target = Target::answering(move |request| {
+        if request.uri() == "/slow" {
+            closed.pass();
+        }
+        ok(request.uri())
+    });
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    let slow = client.send(request("GET", "/slow", empty()));
+    let quick = async {
+        let answer = client.get("/quick").await;
+        gate.open();
+        answer
+    };
+    let (slow, quick) = tokio::join!(slow, quick);
+    assert_eq!(quick, (200, Bytes::from("/quick")));
+    assert_eq!(whole(slow.unwrap()).await, (200, Bytes::from("/slow")));
+    let lines = proxy.log(2);
+    assert!(lines.iter().all(|line| line["type"] == "h2"));
+    let request_line = format!("GET https://example.com:{}/quick HTTP/2.0", proxy.port());
+    assert_eq!(lines[0]["request_line"], request_line);
+}
+
+#[tokio::test]
+async fn as_many_streams_at_once_as_the_alb_allows() {
+    let gate = Gate::default();
+    let (closed, now, most) = (
+        gate.clone(),
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let (running, peak) = (Arc::clone(&now), Arc::clone(&most));
+    let target = Target::answering(move |request| {
+        let at_once = running.fetch_add(1, SeqCst) + 1;
+        peak.fetch_max(at_once, SeqCst);
+        closed.pass();
+        running.fetch_sub(1, SeqCst);
+        ok(request.uri())
+    });
+    let proxy = behind(&target);
+    let client = Arc::new(Http2::connect(proxy.address()).await);
+    let requests: Vec<_> = (0..150)
+        .map(|nth| {
+            let client = Arc::clone(&client);
+            tokio::spawn(async move { client.get(&format!("/{nth}")).await })
+        })
+        .collect();
+    until_async("128 at once", || now.load(SeqCst) == 128).await;
+    gate.open();
+    for (nth, request) in requests.into_iter().enumerate() {
+        assert_eq!(
+            request.await.unwrap(),
+            (200, Bytes::from(format!("/{nth}")))
+        );
+    }
+    assert_eq!(most.load(SeqCst), 128);
+    proxy.log(150);
+}
+
+#[tokio::test]
+async fn uploads_keep_their_framing() {
+    let target = Target::answering(|request| ok(&request.body.len().to_string()));
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    let counted = client.send(request("POST", "/", full(vec![1; 4 * MIB])));
+    assert_eq!(whole(counted.await.unwrap()).await.1, (4 * MIB).to_string());
+
+    let (sender, body) = growing();
+    let feed = async move {
+        for _ in 0..64 {
+            sender.send(Bytes::from(vec![2; 64 * 1024])).await.unwrap();
+        }
+    };
+    let (grown, ()) = tokio::join!(client.send(request("POST", "/", body)), feed);
+    assert_eq!(whole(grown.unwrap()).await.1, (4 * MIB).to_string());
+
+    let requests = target.requests();
+    let length = (4 * MIB).to_string();
+    assert_eq!(requests[0].field("content-length"), Some(length.as_str()));
+    assert_eq!(requests[1].field("transfer-encoding"), Some("chunked"));
+    assert!(!requests[1].has("content-length"));
+}
+
+#[tokio::test]
+async fn a_large_download_arrives_whole() {
+    let target = Target::answering(|_| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 32 * MIB);
+        [head.as_bytes(), &vec![3; 32 * MIB]].concat()
+    });
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    let (status, body) = client.get("/").await;
+    assert_eq!((status, body.len()), (200, 32 * MIB));
+    assert!(body.iter().all(|byte| *byte == 3));
+}
+
+#[tokio::test]
+async fn a_stream_reset_while_waiting_cancels_the_targets_work() {
+    let target = Target::scripted(|connection| {
+        connection.request()?;
+        connection.rest().map(drop)
+    });
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    let waiting = client.send(request("GET", "/", empty()));
+    tokio::select! {
+        _ = waiting => panic!("nobody answers"),
+        () = until_async("the request at the target", || !target.requests().is_empty()) => {}
+    }
+    until_async("the target is let go", || target.open_connections() == 0).await;
+    let line = proxy.log_line();
+    assert_eq!(line["elb_status_code"], 460);
+    assert_eq!(line["reason"], "client_closed");
+}
+
+#[tokio::test]
+async fn a_stream_reset_in_the_response_cancels_the_targets_work() {
+    let target = Target::scripted(|connection| {
+        connection.request()?;
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")?;
+        connection.rest().map(drop)
+    });
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    let response = client.send(request("GET", "/", empty())).await.unwrap();
+    assert_eq!(response.status(), 200);
+    drop(response);
+    until_async("the target is let go", || target.open_connections() == 0).await;
+    let line = proxy.log_line();
+    assert_eq!(line["elb_status_code"], 200);
+    assert_eq!(line["reason"], "client_closed");
+    assert!(!client.driver.is_finished(), "the connection lives");
+}
+
+#[tokio::test]
+async fn a_truncated_body_is_a_reset_stream() {
+    let target = Target::scripted(|connection| {
+        connection.request()?;
+        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+    });
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    let response = client.send(request("GET", "/", empty())).await.unwrap();
+    let body = response.into_body().collect().await;
+    assert!(body.is_err(), "half a body passed for a whole one");
+    assert_eq!(proxy.log_line()["reason"], "target_response_incomplete");
+}
+
+#[tokio::test]
+async fn an_early_answer_ends_the_upload_and_nothing_else() {
+    let target = Target::scripted(|connection| {
+        let head = connection.request_head()?;
+        connection.send(ok(head.uri()))?;
+        connection.rest().map(drop)
+    });
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    for _ in 0..3 {
+        let (sender, body) = growing();
+        let response = client.send(request("POST", "/early", body)).await.unwrap();
+        assert_eq!(whole(response).await, (200, Bytes::from("/early")));
+        drop(sender);
+    }
+}
+
+#[tokio::test]
+async fn trailers_reach_a_client_that_offered_to_take_them() {
+    let target = Target::answering(|_| {
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n"
+            .to_vec()
+    });
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    let mut offering = request("GET", "/", empty());
+    let trailers = "trailers".parse().unwrap();
+    offering.headers_mut().insert("te", trailers);
+    let response = client.send(offering).await.unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers().unwrap()["x-sum"], "7");
+    let response = client.send(request("GET", "/", empty())).await.unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    assert!(body.trailers().is_none());
+}
+
+#[tokio::test]
+async fn answers_of_the_proxys_own_are_whole() {
+    let proxy = Setup::to([])
+        .rule(1, "{ path_pattern = ['/fixed'] }", "fixed")
+        .https()
+        .start();
+    let client = Http2::connect(proxy.address()).await;
+    assert_eq!(client.get("/fixed").await, (200, Bytes::from("fixed")));
+    let response = client.send(request("GET", "/", empty())).await.unwrap();
+    assert_eq!(response.headers()["server"], "lintel");
+    assert_eq!(response.headers()["content-type"], "text/html");
+    let (status, page) = whole(response).await;
+    assert_eq!((status, page.len()), (503, 162));
+    let head = client
+        .send(request("HEAD", "/fixed", empty()))
+        .await
+        .unwrap();
+    assert_eq!(head.headers()["content-length"], "5");
+    assert_eq!(whole(head).await.1.len(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_without_streams_ends_when_it_was_idle_for_too_long() {
+    let target = Target::saying("app");
+    let proxy = Setup::to([target.address])
+        .https()
+        .with("idle_timeout = 0.5")
+        .start();
+    let client = Http2::connect(proxy.address()).await;
+    assert_eq!(client.get("/").await.0, 200);
+    let ended = tokio::time::timeout(PATIENCE, client.driver).await;
+    assert!(ended.expect("a GOAWAY").unwrap().is_ok());
+}
