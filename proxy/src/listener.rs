@@ -185,18 +185,14 @@ impl Listener {
             }
         }
     }
-}
 
-impl Handler for Listener {
-    type Body = ResponseBody;
-
-    async fn handle(
+    async fn respond(
         self: Rc<Self>,
         request: Request<Incoming>,
         connection: Rc<Connection>,
+        mut record: Record,
     ) -> Response<ResponseBody> {
         let routes = self.routes.load_full();
-        let mut record = Record::open(&self.recorder, &connection, &request);
         let bodiless = request.method() == Method::HEAD;
         let response = match self
             .answer(&routes, request, &connection, &mut record)
@@ -239,6 +235,20 @@ impl Handler for Listener {
             record: Some(record),
             bodiless,
         })
+    }
+}
+
+impl Handler for Listener {
+    type Body = ResponseBody;
+
+    /// The record is opened at once and not when the answer is first polled: by then its client may have gone.
+    fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        connection: Rc<Connection>,
+    ) -> impl Future<Output = Response<ResponseBody>> + 'static {
+        let record = Record::open(&self.recorder, &connection, &request);
+        self.respond(request, connection, record)
     }
 
     fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
