@@ -179,14 +179,15 @@ async fn http1<H, S>(
 {
     let service = service_fn(|request| {
         let exchange = connection.activity.begin();
-        let handler = Rc::clone(&handler);
+        // Called here, so that the handler learns of every request that was read, also when its client has gone by now.
+        let answer = Rc::clone(&handler).handle(request, Rc::clone(&connection));
         let connection = Rc::clone(&connection);
         let expires = options
             .client_keep_alive
             .map(|age| connection.accepted_at + age);
         let draining = shutdown.clone();
         async move {
-            let mut response = handler.handle(request, Rc::clone(&connection)).await;
+            let mut response = answer.await;
             let last = connection.activity.is_closing()
                 || draining.is_requested()
                 || expires.is_some_and(|at| Instant::now() >= at);
