@@ -109,7 +109,7 @@ fn run() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    lintel_common::telemetry::init(settings.log_format, "info");
+    let _last_lines = lintel_common::telemetry::init(settings.log_format, "info");
     match serve::run(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -89,12 +89,12 @@ mod tests {
             seen.lock().unwrap().extend_from_slice(lines);
         })
         .unwrap();
-        let expected: String = (0..1000).map(|line| format!("line {line}\n")).collect();
-        for line in expected.split_inclusive('\n') {
-            assert!(queue.push(line.into()));
+        let lines: Vec<String> = (0..1000).map(|line| format!("line {line}\n")).collect();
+        for line in &lines {
+            assert!(queue.push(line.clone().into()));
         }
         assert_eq!(queue.flush(LONG), 0);
-        assert_eq!(*written.lock().unwrap(), expected.as_bytes());
+        assert_eq!(*written.lock().unwrap(), lines.concat().into_bytes());
     }
 
     #[test]

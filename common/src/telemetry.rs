@@ -138,7 +138,10 @@ fn writer(lost: Arc<AtomicUsize>) -> impl FnMut(&[u8]) + Send {
         if written.is_ok() {
             match lost.swap(0, Ordering::Relaxed) {
                 0 => {}
-                lost => tracing::warn!(lines = lost, "log lines were lost: standard error was stuck"),
+                lost => tracing::warn!(
+                    lines = lost,
+                    "log lines were lost: standard error was stuck"
+                ),
             }
         }
     }
