@@ -15,6 +15,7 @@ use lintel_common::shutdown::{self, ShutdownTrigger};
 use lintel_common::tls::TlsError;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::access_log;
 use crate::model::Model;
 use crate::target_group::TargetGroup;
 
@@ -37,7 +38,8 @@ pub enum StartError {
         source: io::Error,
     },
     #[error(
-        "cannot open the access log {path}: {source}; create its directory, or change load_balancer.access_logs"
+        "cannot open the access log {path} (load_balancer.access_logs): {source}; {}",
+        access_log::writer::advice(source)
     )]
     AccessLog { path: String, source: io::Error },
     #[error(

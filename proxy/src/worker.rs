@@ -67,6 +67,7 @@ impl Worker {
             .name(format!("worker-{index}"))
             .spawn(move || {
                 LocalSet::new().block_on(&runtime, run(shared, first, more));
+                runtime.shutdown_background();
                 // The control thread waits for as many messages as there are workers; nobody else holds this end.
                 let _ = ended.try_send(());
             })?;

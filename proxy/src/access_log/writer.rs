@@ -1,13 +1,19 @@
-//! Where access log lines go: one thread, so that a stalled disk or pipe never holds up a request. The queue to it is
-//! bounded; what does not fit is dropped and counted by the caller. Lines reach the file within a second and at the stop.
+//! Where access log lines go: a file, a pipe or standard output, behind a queue, so that a stalled disk or reader never
+//! holds up a request. Lines that are lost are counted, here those that could not be written, by the caller those that
+//! the queue did not take. Lines reach the file within a second and at the stop.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::time::Duration;
+
+use lintel_common::line_queue::LineQueue;
+use prometheus::IntCounter;
+use rustix::fs::OFlags;
 
 use crate::model::{AccessLogs, LogPath};
 
@@ -17,149 +23,177 @@ const QUEUE: usize = 8 * 1024;
 /// Where workers hand in their lines.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
-    lines: SyncSender<Vec<u8>>,
+    lines: LineQueue,
     reopen: Arc<AtomicBool>,
 }
 
-/// The thread behind it, and how to wait for its end.
-#[derive(Debug)]
-pub struct Writer(JoinHandle<()>);
-
 impl AccessLog {
     /// Opens the file, or standard output, and starts the thread.
-    pub fn start(settings: &AccessLogs) -> io::Result<(Self, Writer)> {
-        let mut sink = Sink::open(&settings.path)?;
-        let (lines, queue) = sync_channel(QUEUE);
+    pub fn start(settings: &AccessLogs, lost: IntCounter) -> io::Result<Self> {
+        let path = match &settings.path {
+            LogPath::StandardOutput => None,
+            LogPath::File(path) => Some(path.clone()),
+        };
+        let output = Output::new(open(path.as_deref())?, lost);
         let reopen = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&reopen);
-        let thread = std::thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || write_lines(&queue, &mut sink, &asked))?;
-        Ok((Self { lines, reopen }, Writer(thread)))
+        let write = writer(path, output, Arc::clone(&reopen));
+        let lines = LineQueue::start("access-log", QUEUE, write)?;
+        Ok(Self { lines, reopen })
     }
 
     /// Hands in a line; false if the queue is full.
     pub fn write(&self, line: Vec<u8>) -> bool {
-        self.lines.try_send(line).is_ok()
+        self.lines.push(line)
     }
 
     /// The file was renamed: go on with a new one of the old name, from the next line on.
     pub fn reopen(&self) {
         self.reopen.store(true, Ordering::Relaxed);
     }
-}
 
-impl Writer {
-    /// Returns when all lines are written. Every [`AccessLog`] must be gone first.
-    pub fn join(self) {
-        if self.0.join().is_err() {
-            tracing::error!("the access log's thread panicked");
-        }
+    /// Waits until all lines are written, at most `bound`; how many then are not.
+    pub fn flush(&self, bound: Duration) -> usize {
+        self.lines.flush(bound)
     }
 }
 
-fn write_lines(queue: &Receiver<Vec<u8>>, sink: &mut Sink, reopen: &AtomicBool) {
-    let mut failing = false;
-    while let Ok(first) = queue.recv() {
-        if reopen.swap(false, Ordering::Relaxed)
-            && let Err(error) = sink.reopen()
-        {
-            tracing::error!(%error, "the access log could not be reopened; going on with the old file");
-        }
-        let mut batch = first;
-        while batch.len() < 64 * 1024
-            && let Ok(line) = queue.try_recv()
-        {
-            batch.extend_from_slice(&line);
-        }
-        match sink.write(&batch) {
-            Ok(()) => failing = false,
-            Err(error) if !failing => {
-                failing = true;
-                tracing::error!(%error, "the access log could not be written; lines are lost until it can");
+/// What the log's thread does with lines.
+fn writer(
+    path: Option<PathBuf>,
+    mut output: Output<File>,
+    reopen: Arc<AtomicBool>,
+) -> impl FnMut(&[u8]) + Send {
+    move |lines| {
+        if reopen.swap(false, Ordering::Relaxed) && path.is_some() {
+            match open(path.as_deref()) {
+                Ok(file) => output.replace(file),
+                Err(error) => tracing::error!(
+                    "the access log could not be reopened: {error}; {}; going on with the old file",
+                    advice(&error)
+                ),
             }
-            Err(_) => {}
         }
+        output.write(lines);
     }
 }
 
-enum Sink {
-    StandardOutput,
-    File { path: PathBuf, file: File },
+/// Whole lines onto something that may take a part of them or nothing.
+struct Output<W> {
+    to: W,
+    /// The last line broke off in its middle.
+    torn: bool,
+    lost: IntCounter,
+    /// Since writing last failed.
+    lost_in_a_row: u64,
 }
 
-impl Sink {
-    fn open(path: &LogPath) -> io::Result<Self> {
-        match path {
-            LogPath::StandardOutput => Ok(Self::StandardOutput),
-            LogPath::File(path) => Ok(Self::File {
-                file: append(path)?,
-                path: path.clone(),
-            }),
+impl<W: Write> Output<W> {
+    fn new(to: W, lost: IntCounter) -> Self {
+        Self {
+            to,
+            torn: false,
+            lost,
+            lost_in_a_row: 0,
         }
     }
 
-    fn reopen(&mut self) -> io::Result<()> {
-        if let Self::File { path, file } = self {
-            *file = append(path)?;
+    fn replace(&mut self, to: W) {
+        self.to = to;
+        self.torn = false;
+    }
+
+    fn write(&mut self, lines: &[u8]) {
+        match self.try_write(lines) {
+            Ok(()) => {
+                if self.lost_in_a_row > 0 {
+                    let lost = std::mem::take(&mut self.lost_in_a_row);
+                    tracing::warn!(
+                        lines = lost,
+                        "the access log is written again; lines were lost"
+                    );
+                }
+            }
+            Err((error, left)) => {
+                if self.lost_in_a_row == 0 {
+                    tracing::error!(%error, "the access log could not be written; lines are lost until it can");
+                }
+                // A line whose end was not written is none.
+                let lost = left.split(|byte| *byte == b'\n').count() as u64 - 1;
+                self.lost.inc_by(lost);
+                self.lost_in_a_row += lost;
+            }
+        }
+    }
+
+    /// All of it, or an error and what was left.
+    fn try_write<'l>(&mut self, lines: &'l [u8]) -> Result<(), (io::Error, &'l [u8])> {
+        if self.torn {
+            self.to.write_all(b"\n").map_err(|error| (error, lines))?;
+            self.torn = false;
+        }
+        let mut left = lines;
+        while !left.is_empty() {
+            match self.to.write(left) {
+                Ok(0) => return Err((io::ErrorKind::WriteZero.into(), left)),
+                Ok(written) => {
+                    self.torn = left[written - 1] != b'\n';
+                    left = &left[written..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err((error, left)),
+            }
         }
         Ok(())
     }
+}
 
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        match self {
-            Self::StandardOutput => {
-                let mut output = io::stdout().lock();
-                output.write_all(lines)?;
-                output.flush()
-            }
-            Self::File { file, .. } => file.write_all(lines),
-        }
+fn open(path: Option<&Path>) -> io::Result<File> {
+    match path {
+        Some(path) => append(path),
+        // Of its own, because the standard library's buffer keeps what a failed write leaves.
+        None => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
     }
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+    // A pipe that nobody reads would hold up the opening for as long as that is so.
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+    if ends_torn(path) {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
+}
+
+/// Whether an earlier process has left a line without its end, because the disk was full or it was killed.
+fn ends_torn(path: &Path) -> bool {
+    let is_file = std::fs::metadata(path).is_ok_and(|about| about.is_file() && about.len() > 0);
+    let last_byte = || {
+        let file = File::open(path)?;
+        let mut last = [0];
+        file.read_exact_at(&mut last, file.metadata()?.len().saturating_sub(1))?;
+        io::Result::Ok(last[0])
+    };
+    // A log that we may write and not read is taken as it is.
+    is_file && last_byte().is_ok_and(|last| last != b'\n')
+}
+
+/// What to do about a log that cannot be opened.
+pub fn advice(error: &io::Error) -> &'static str {
+    if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) {
+        return "it is a pipe that nobody reads: start its reader first";
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound => "create its directory",
+        io::ErrorKind::PermissionDenied => "let this user write it",
+        _ => "change load_balancer.access_logs",
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::LogFormat;
-
-    #[test]
-    fn lines_are_all_there_at_the_end_and_a_renamed_file_is_let_go() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("access.log");
-        let settings = AccessLogs {
-            path: LogPath::File(path.clone()),
-            format: LogFormat::Json,
-        };
-        let (log, writer) = AccessLog::start(&settings).unwrap();
-        assert!(log.write(b"one\n".to_vec()));
-        while std::fs::read(&path).unwrap().is_empty() {
-            std::thread::yield_now();
-        }
-        let renamed = directory.path().join("access.log.1");
-        std::fs::rename(&path, &renamed).unwrap();
-        log.reopen();
-        for line in 0..100 {
-            assert!(log.write(format!("{line}\n").into_bytes()));
-        }
-        drop(log);
-        writer.join();
-        assert_eq!(std::fs::read_to_string(renamed).unwrap(), "one\n");
-        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 100);
-    }
-
-    #[test]
-    fn a_log_that_takes_nothing_blocks_nobody() {
-        let (lines, _queue) = sync_channel(1);
-        let log = AccessLog {
-            lines,
-            reopen: Arc::default(),
-        };
-        assert!(log.write(b"kept".to_vec()));
-        assert!(!log.write(b"lost".to_vec()));
-    }
-}
+mod tests;

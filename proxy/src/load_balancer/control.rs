@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use lintel_common::shutdown::{self, Shutdown, ShutdownTrigger};
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::{GroupInUse, Overview, ReloadError, Request, StartError, StopReport};
-use crate::access_log::writer::{AccessLog, Writer};
+use crate::access_log::writer::AccessLog;
 use crate::admin::Admin;
 use crate::listener::Routes;
 use crate::metrics::Metrics;
@@ -26,6 +26,10 @@ use crate::{config, discovery, health_check, socket};
 
 /// How long workers may take to notice that the time for finishing is over.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
+
+/// How long the stop may wait for whoever takes the last lines of the access log, and for threads that have nothing left
+/// to do.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Which listening socket is meant, also across reloads: address, port as configured, and which of those that ask for
 /// the same port (only port 0 can be asked for more than once).
@@ -55,7 +59,7 @@ pub(super) struct Control {
     addresses: Vec<SocketAddr>,
     config: Option<PathBuf>,
     admin: Option<Admin>,
-    log: Option<(AccessLog, Writer)>,
+    log: Option<AccessLog>,
     ended: mpsc::Receiver<()>,
 }
 
@@ -70,19 +74,21 @@ impl Control {
         let overview = Arc::new(ArcSwap::from_pointee(Overview { groups: Vec::new() }));
         let admin = Admin::bind(settings, &metrics, &overview, &shutdown)?;
         let log = match &settings.access_logs {
-            Some(logs) => Some(AccessLog::start(logs).map_err(|source| {
-                let path = match &logs.path {
-                    LogPath::StandardOutput => "-".into(),
-                    LogPath::File(path) => path.display().to_string(),
-                };
-                StartError::AccessLog { path, source }
-            })?),
+            Some(logs) => Some(
+                AccessLog::start(logs, metrics.access_log_dropped.clone()).map_err(|source| {
+                    let path = match &logs.path {
+                        LogPath::StandardOutput => "-".into(),
+                        LogPath::File(path) => path.display().to_string(),
+                    };
+                    StartError::AccessLog { path, source }
+                })?,
+            ),
             None => None,
         };
         let (workers, tickets) = (settings.workers, lintel_common::tls::tickets()?);
         let shared = Shared {
             metrics: Arc::clone(&metrics),
-            log: log.as_ref().map(|(log, _)| log.clone()),
+            log: log.clone(),
             load_balancer: identity(&settings.name),
             shutdown,
         };
@@ -165,14 +171,16 @@ impl Control {
             admin_trigger.expire();
             report
         });
-        for worker in self.workers {
-            if worker.thread.join().is_err() {
-                tracing::error!("a worker panicked");
+        join(self.workers);
+        if let Some(log) = self.log {
+            let lost = log.flush(LAST_LINES);
+            if lost > 0 {
+                self.metrics.access_log_dropped.inc_by(lost as u64);
+                tracing::error!(
+                    lines = lost,
+                    "the access log does not take its last lines; they are lost"
+                );
             }
-        }
-        if let Some((log, writer)) = self.log {
-            drop(log);
-            writer.join();
         }
         report
     }
@@ -190,7 +198,7 @@ impl Control {
                     let _ = reply.send(changes);
                 }
                 Some(Request::ReopenLogs) => {
-                    if let Some((log, _)) = &self.log {
+                    if let Some(log) = &self.log {
                         log.reopen();
                     }
                 }
@@ -266,6 +274,21 @@ impl Control {
         };
         let groups = self.groups.iter().zip(used).map(in_use).collect();
         self.overview.store(Arc::new(Overview { groups }));
+    }
+}
+
+/// They have said that they end, or that was waited for in vain: no thread may hold up the stop.
+fn join(workers: Vec<Worker>) {
+    let give_up = Instant::now() + LAST_LINES;
+    for Worker { thread, .. } in workers {
+        while !thread.is_finished() && Instant::now() < give_up {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if !thread.is_finished() {
+            tracing::error!("a worker does not end; it is left behind");
+        } else if thread.join().is_err() {
+            tracing::error!("a worker panicked");
+        }
     }
 }
 
