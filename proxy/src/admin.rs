@@ -8,7 +8,10 @@
 //! | `GET /target-health` | every group's targets with state, reason and requests in flight, as JSON |
 //! | `POST /reload` | 200 with what changed, or 422 with what is wrong, as JSON |
 //!
-//! It shows what runs and passes requests on to the control thread; it changes nothing itself.
+//! It shows what runs and passes requests on to the control thread; it changes nothing itself. Whom it answers is
+//! `admission`'s.
+
+mod admission;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -16,7 +19,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -24,8 +27,9 @@ use lintel_common::server::{self, Connection, Handler, Options};
 use lintel_common::shutdown::Shutdown;
 use serde::Serialize;
 use serde_json::json;
-use subtle::ConstantTimeEq;
 use tokio::sync::mpsc;
+
+use admission::Refused;
 
 use crate::check;
 use crate::load_balancer::{
@@ -142,14 +146,10 @@ impl Handler for Endpoints {
         _connection: Rc<Connection>,
     ) -> Response<Full<Bytes>> {
         let path = request.uri().path();
-        if path != "/health" && !self.is_authorized(&request) {
-            let mut response = json_response(
-                StatusCode::UNAUTHORIZED,
-                &json!({"error": "a bearer token is needed"}),
-            );
-            let bearer = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
-            return response;
+        if path != "/health"
+            && let Err(refused) = admission::check(self.token.as_deref(), &request)
+        {
+            return refusal(refused);
         }
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
         let post = *request.method() == Method::POST;
@@ -167,19 +167,6 @@ impl Handler for Endpoints {
 }
 
 impl Endpoints {
-    fn is_authorized(&self, request: &Request<Incoming>) -> bool {
-        let Some(token) = &self.token else {
-            return true;
-        };
-        let given = request
-            .headers()
-            .get(AUTHORIZATION)
-            .map(HeaderValue::as_bytes);
-        given
-            .and_then(|given| given.strip_prefix(b"Bearer "))
-            .is_some_and(|given| given.ct_eq(token).into())
-    }
-
     fn ready(&self) -> Response<Full<Bytes>> {
         if self.stopping.is_requested() {
             return text(
@@ -262,6 +249,17 @@ fn json_response(status: StatusCode, body: &impl Serialize) -> Response<Full<Byt
             )
         }
     }
+}
+
+fn refusal(refused: Refused) -> Response<Full<Bytes>> {
+    let body = json!({"error": refused.to_string()});
+    if refused != Refused::Token {
+        return json_response(StatusCode::FORBIDDEN, &body);
+    }
+    let mut response = json_response(StatusCode::UNAUTHORIZED, &body);
+    let bearer = HeaderValue::from_static("Bearer");
+    response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+    response
 }
 
 fn not_allowed(allow: &'static str) -> Response<Full<Bytes>> {
