@@ -227,7 +227,7 @@ impl Proxy {
     pub fn admin(&self, method: &str, path: &str) -> Message {
         let address = self.running().admin().unwrap();
         connect(address).exchange(format!(
-            "{method} {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         ))
     }
 
