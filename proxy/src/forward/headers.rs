@@ -114,15 +114,12 @@ fn is_host(host: &str) -> bool {
     let name = crate::rule::without_port(host);
     let port = host.strip_prefix(name).unwrap_or_default();
     let port = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
-    let name_is_one = match name.strip_prefix('[') {
-        Some(rest) => rest
-            .strip_suffix(']')
-            .is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok()),
-        None => {
-            let allowed =
-                |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte);
-            !name.is_empty() && name.bytes().all(allowed)
-        }
+    let name_is_one = if let Some(rest) = name.strip_prefix('[') {
+        rest.strip_suffix(']')
+            .is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok())
+    } else {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte);
+        !name.is_empty() && name.bytes().all(allowed)
     };
     name_is_one && port
 }

@@ -2,7 +2,7 @@
 //! everything that is not a whole message. It shares no code with what it tests.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use super::PATIENCE;
@@ -87,11 +87,6 @@ impl Wire<TcpStream> {
         Self::new(stream)
     }
 
-    /// Says that no more will be sent, and goes on reading.
-    pub fn finish_sending(&self) {
-        self.reader.get_ref().shutdown(Shutdown::Write).unwrap();
-    }
-
     /// Ends the connection with a reset instead of a FIN.
     pub fn reset(self) {
         reset_on_drop(self.reader.get_ref());
@@ -129,16 +124,6 @@ impl<S: Read + Write> Wire<S> {
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.reader.get_mut().write_all(bytes.as_ref())?;
         self.reader.get_mut().flush()
-    }
-
-    /// Some bytes, at least one.
-    pub fn some(&mut self) -> io::Result<Vec<u8>> {
-        let bytes = self.reader.fill_buf()?.to_vec();
-        if bytes.is_empty() {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        self.reader.consume(bytes.len());
-        Ok(bytes)
     }
 
     /// Exactly so many bytes.
