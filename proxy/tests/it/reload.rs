@@ -306,7 +306,6 @@ fn ask_ten_times(proxy: &Proxy, path: &str) -> usize {
 
 /// The workers may still be about to close the sockets that the first reload took away.
 #[test]
-#[ignore = "a listener that comes back at once finds its port still taken by its own predecessor"]
 fn a_listener_that_was_removed_can_come_back_at_once() {
     let target = Target::saying("app");
     let setup = Setup::to([target.address]);
