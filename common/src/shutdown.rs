@@ -64,6 +64,11 @@ impl ShutdownTrigger {
         self.advance(Phase::Expired);
     }
 
+    /// Whether anything that this stops is still there.
+    pub fn is_watched(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
     pub fn subscribe(&self) -> Shutdown {
         Shutdown(self.0.subscribe())
     }
@@ -81,22 +86,43 @@ impl ShutdownTrigger {
 
 /// SIGTERM or SIGINT requests a stop; `bound` later, or at a second signal, it expires. Returns then.
 pub async fn on_signals(trigger: ShutdownTrigger, bound: Duration) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    either(&mut terminate, &mut interrupt).await;
-    trigger.request();
-    tokio::select! {
-        () = either(&mut terminate, &mut interrupt) => {}
-        () = tokio::time::sleep(bound) => {}
-    }
-    trigger.expire();
+    StopSignals::new()?.follow(trigger, bound).await;
     Ok(())
 }
 
-async fn either(one: &mut Signal, other: &mut Signal) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
+/// SIGTERM and SIGINT, which from the making of this on no longer end the process by themselves: made before anything
+/// that must be stopped in order, it misses none.
+#[derive(Debug)]
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Inside a runtime.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// As [`on_signals`].
+    pub async fn follow(mut self, trigger: ShutdownTrigger, bound: Duration) {
+        self.either().await;
+        trigger.request();
+        tokio::select! {
+            () = self.either() => {}
+            () = tokio::time::sleep(bound) => {}
+        }
+        trigger.expire();
+    }
+
+    async fn either(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
@@ -120,6 +146,14 @@ mod tests {
         let (trigger, _shutdown) = channel();
         trigger.request();
         trigger.subscribe().requested().await;
+    }
+
+    #[test]
+    fn what_has_stopped_no_longer_watches() {
+        let (trigger, shutdown) = channel();
+        assert!(trigger.is_watched());
+        drop(shutdown);
+        assert!(!trigger.is_watched());
     }
 
     #[tokio::test(start_paused = true)]

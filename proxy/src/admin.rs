@@ -67,7 +67,7 @@ impl Admin {
             key: "load_balancer.admin".into(),
             source,
         };
-        let Some(socket) = socket::listen(address, 1).map_err(failed)?.pop() else {
+        let Some(socket) = socket::listen(address, 1, false).map_err(failed)?.pop() else {
             return Ok(None);
         };
         let address = socket.local_addr().map_err(failed)?;

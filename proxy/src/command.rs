@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use lintel_common::shutdown;
+use lintel_common::shutdown::StopSignals;
 use lintel_common::telemetry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::load_balancer::{self, ReloadError, Running, StartError};
 use crate::{check, config};
@@ -99,13 +100,10 @@ fn run(path: PathBuf) -> ExitCode {
     }
     raise_descriptor_limit();
     let shutdown_timeout = loaded.model.load_balancer.shutdown_timeout;
-    let started = load_balancer::start(loaded.model, Some(path)).and_then(|running| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        Ok((running, runtime.map_err(StartError::Thread)?))
-    });
-    let (running, runtime) = match started {
+    let started = Signals::listen()
+        .map_err(StartError::Signals)
+        .and_then(|signals| Ok((signals, load_balancer::start(loaded.model, Some(path))?)));
+    let ((runtime, signals), running) = match started {
         Ok(started) => started,
         Err(error) => {
             eprintln!("lintel-proxy: {error}");
@@ -120,10 +118,7 @@ fn run(path: PathBuf) -> ExitCode {
         .join(", ");
     let admin = running.admin().map(|address| address.to_string());
     tracing::info!(%listeners, admin = admin.as_deref().unwrap_or("off"), "listening");
-    if let Err(error) = runtime.block_on(follow_signals(&running, shutdown_timeout)) {
-        tracing::error!(%error, "cannot receive signals; stopping");
-        running.trigger().expire();
-    }
+    runtime.block_on(follow(signals, &running, shutdown_timeout));
     let report = running.wait();
     if report.cut == 0 {
         tracing::info!("stopped");
@@ -136,15 +131,36 @@ fn run(path: PathBuf) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Until a stop is asked for. A second signal, which makes it a stop at once, is awaited by a task of its own.
-async fn follow_signals(running: &Running, bound: std::time::Duration) -> std::io::Result<()> {
-    let mut reload = signal(SignalKind::hangup())?;
-    let stop = shutdown::on_signals(running.trigger(), bound);
-    let mut stop = std::pin::pin!(stop);
+/// What the program is told by signals. They are noticed before anything runs, so that none ends it out of order.
+struct Signals {
+    stop: StopSignals,
+    reload: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<(Runtime, Self)> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let signals = {
+            let _inside = runtime.enter();
+            Self {
+                stop: StopSignals::new()?,
+                reload: signal(SignalKind::hangup())?,
+            }
+        };
+        Ok((runtime, signals))
+    }
+}
+
+/// Until the load balancer has stopped, or the time for that is over.
+async fn follow(signals: Signals, running: &Running, bound: std::time::Duration) {
+    let Signals { stop, mut reload } = signals;
+    let mut stop = std::pin::pin!(stop.follow(running.trigger(), bound));
     loop {
         tokio::select! {
-            result = &mut stop => return result,
-            () = running.stopped() => return Ok(()),
+            () = &mut stop => return,
+            () = running.stopped() => return,
             _ = reload.recv() => {
                 running.reopen_logs().await;
                 match running.reload_file().await {

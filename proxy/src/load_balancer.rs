@@ -52,6 +52,8 @@ pub enum StartError {
     SslPolicy(String),
     #[error("cannot start a thread: {0}; raise this user's limits")]
     Thread(io::Error),
+    #[error("cannot receive signals: {0}; raise this user's limits")]
+    Signals(io::Error),
     #[error("metrics cannot be set up: {0}")]
     Metrics(#[from] prometheus::Error),
 }

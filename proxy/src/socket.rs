@@ -11,9 +11,17 @@ const BACKLOG: i32 = 4096;
 /// `count` sockets that share the address. Port 0 takes a free one, the same for all.
 ///
 /// With `SO_REUSEPORT` a second program could silently take half of the connections, so a socket without it must be able
-/// to bind first.
-pub(crate) fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
-    drop(bind(address, false)?);
+/// to bind first; except on a port that is `ours` already, under another address that this one overlaps.
+pub(crate) fn listen(
+    address: SocketAddr,
+    count: usize,
+    ours: bool,
+) -> io::Result<Vec<TcpListener>> {
+    match bind(address, false) {
+        Ok(probe) => drop(probe),
+        Err(error) if ours && error.kind() == io::ErrorKind::AddrInUse => {}
+        Err(error) => return Err(error),
+    }
     let mut address = address;
     let mut sockets = Vec::with_capacity(count);
     for _ in 0..count {
@@ -51,16 +59,36 @@ mod tests {
 
     #[test]
     fn a_port_is_shared_among_ourselves_only() {
-        let sockets = listen("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let sockets = listen("127.0.0.1:0".parse().unwrap(), 3, false).unwrap();
         let address = sockets[0].local_addr().unwrap();
         assert!(
             sockets
                 .iter()
                 .all(|socket| socket.local_addr().unwrap() == address)
         );
-        let taken = listen(address, 1).unwrap_err();
+        let taken = listen(address, 1, false).unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         drop(sockets);
-        assert!(listen(address, 1).is_ok());
+        assert!(listen(address, 1, false).is_ok());
+    }
+
+    #[test]
+    fn a_port_of_ours_can_be_had_under_an_overlapping_address() {
+        for (one, other) in [("127.0.0.1:0", "0.0.0.0:0"), ("0.0.0.0:0", "127.0.0.1:0")] {
+            let sockets = listen(one.parse().unwrap(), 2, false).unwrap();
+            let mut other: SocketAddr = other.parse().unwrap();
+            other.set_port(sockets[0].local_addr().unwrap().port());
+            let taken = listen(other, 2, false).unwrap_err();
+            assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+            assert_eq!(listen(other, 2, true).unwrap().len(), 2);
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_has_is_not_ours_whatever_we_think() {
+        let somebody = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = somebody.local_addr().unwrap();
+        let taken = listen(address, 1, true).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
     }
 }

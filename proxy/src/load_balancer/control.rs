@@ -50,6 +50,8 @@ pub(super) struct RunningGroup {
 pub(super) struct Control {
     pub model: Model,
     pub listeners: HashMap<ListenerKey, RunningListener>,
+    /// Removed by a reload; their clients may still be there.
+    pub retired: Vec<RunningListener>,
     /// As in the model's list.
     pub groups: Vec<RunningGroup>,
     pub metrics: Arc<Metrics>,
@@ -96,6 +98,7 @@ impl Control {
         let mut control = Self {
             model,
             listeners: HashMap::new(),
+            retired: Vec::new(),
             groups: Vec::new(),
             metrics,
             tickets,
@@ -127,7 +130,7 @@ impl Control {
         let groups = self.routing_groups(&self.model, &self.groups_of(&self.model));
         let mut sockets = Vec::new();
         for (key, listener) in keyed(&self.model) {
-            let bound = bind(key, self.model.load_balancer.workers)?;
+            let bound = bind(key, self.model.load_balancer.workers, false)?;
             let address = bound
                 .first()
                 .map_or(SocketAddr::new(key.0, key.1), |(_, address)| *address);
@@ -242,7 +245,7 @@ impl Control {
             () = shutdown.expired() => {}
         }
         let open = self.metrics.active_client_connections.get();
-        for listener in self.listeners.values() {
+        for listener in self.listeners.values().chain(&self.retired) {
             listener.trigger.expire();
         }
         let last = all_ended(&mut self.ended, &mut left);
@@ -363,10 +366,12 @@ impl RunningListener {
     }
 }
 
-/// The sockets of one listener, one a worker, with the address that port 0 has become.
+/// The sockets of one listener, one a worker, with the address that port 0 has become. `ours` = a listener of ours has
+/// the port already.
 pub(super) fn bind(
     key: ListenerKey,
     workers: usize,
+    ours: bool,
 ) -> Result<Vec<(std::net::TcpListener, SocketAddr)>, StartError> {
     let address = SocketAddr::new(key.0, key.1);
     let failed = |source| StartError::Bind {
@@ -374,7 +379,7 @@ pub(super) fn bind(
         key: "listener.port".into(),
         source,
     };
-    let sockets = socket::listen(address, workers).map_err(failed)?;
+    let sockets = socket::listen(address, workers, ours).map_err(failed)?;
     sockets
         .into_iter()
         .map(|socket| {

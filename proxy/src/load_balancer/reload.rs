@@ -35,6 +35,8 @@ impl Control {
         model.load_balancer.workers = self.workers.len();
         let groups = self.groups_of(&model);
         let routing = self.routing_groups(&model, &groups);
+        self.retired
+            .retain(|listener| listener.trigger.is_watched());
         let mut opened = Vec::new();
         let mut replaced = Vec::new();
         for (key, listener) in keyed(&model) {
@@ -43,7 +45,7 @@ impl Control {
                 replaced.push((key, self.routes(&model, listener, port, &routing)?));
                 continue;
             }
-            let bound = bind(key, model.load_balancer.workers)?;
+            let bound = bind(key, model.load_balancer.workers, self.holds(key.1))?;
             let address = bound
                 .first()
                 .map_or_else(|| (key.0, key.1).into(), |bound| bound.1);
@@ -168,21 +170,27 @@ impl Control {
         old.iter().for_each(RunningGroup::stop);
     }
 
+    /// A listener of ours has the port, or had it a moment ago and may not have let go yet.
+    fn holds(&self, port: u16) -> bool {
+        self.listeners
+            .values()
+            .chain(&self.retired)
+            .any(|listener| listener.address.port() == port)
+    }
+
     fn remove_listeners(&mut self, model: &Model) {
         let wanted: Vec<ListenerKey> = keyed(model).map(|(key, _)| key).collect();
         let bound = model.load_balancer.shutdown_timeout;
-        self.listeners.retain(|key, running| {
-            if wanted.contains(key) {
-                return true;
-            }
-            let trigger = running.trigger.clone();
+        let removed = self.listeners.extract_if(|key, _| !wanted.contains(key));
+        for (_, listener) in removed {
+            let trigger = listener.trigger.clone();
             trigger.request();
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(bound).await;
                 trigger.expire();
             });
-            false
-        });
+            self.retired.push(listener);
+        }
     }
 
     fn changes(&self, model: &Model) -> Changes {
