@@ -130,7 +130,7 @@ impl Control {
         let groups = self.routing_groups(&self.model, &self.groups_of(&self.model));
         let mut sockets = Vec::new();
         for (key, listener) in keyed(&self.model) {
-            let bound = bind(key, self.model.load_balancer.workers, false)?;
+            let bound = bind(key, self.model.load_balancer.workers, self.holds(key.1))?;
             let address = bound
                 .first()
                 .map_or(SocketAddr::new(key.0, key.1), |(_, address)| *address);
@@ -141,6 +141,14 @@ impl Control {
             sockets.push(opened);
         }
         Ok(sockets)
+    }
+
+    /// A listener of ours has the port, or had it a moment ago and may not have let go yet.
+    pub(super) fn holds(&self, port: u16) -> bool {
+        self.listeners
+            .values()
+            .chain(&self.retired)
+            .any(|listener| listener.has(port))
     }
 
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
@@ -342,6 +350,10 @@ impl RunningGroup {
 }
 
 impl RunningListener {
+    pub(super) fn has(&self, port: u16) -> bool {
+        self.address.port() == port
+    }
+
     pub(super) fn open(
         address: SocketAddr,
         routes: Routes,

@@ -37,7 +37,7 @@ impl Control {
         let routing = self.routing_groups(&model, &groups);
         self.retired
             .retain(|listener| listener.trigger.is_watched());
-        let mut opened = Vec::new();
+        let mut opened = Vec::<(_, (RunningListener, _))>::new();
         let mut replaced = Vec::new();
         for (key, listener) in keyed(&model) {
             if let Some(running) = self.listeners.get(&key) {
@@ -45,7 +45,8 @@ impl Control {
                 replaced.push((key, self.routes(&model, listener, port, &routing)?));
                 continue;
             }
-            let bound = bind(key, model.load_balancer.workers, self.holds(key.1))?;
+            let ours = self.holds(key.1) || opened.iter().any(|(_, (other, _))| other.has(key.1));
+            let bound = bind(key, model.load_balancer.workers, ours)?;
             let address = bound
                 .first()
                 .map_or_else(|| (key.0, key.1).into(), |bound| bound.1);
@@ -168,14 +169,6 @@ impl Control {
             }
         }
         old.iter().for_each(RunningGroup::stop);
-    }
-
-    /// A listener of ours has the port, or had it a moment ago and may not have let go yet.
-    fn holds(&self, port: u16) -> bool {
-        self.listeners
-            .values()
-            .chain(&self.retired)
-            .any(|listener| listener.address.port() == port)
     }
 
     fn remove_listeners(&mut self, model: &Model) {

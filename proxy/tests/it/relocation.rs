@@ -74,6 +74,22 @@ fn a_listener_moves_to_all_addresses_and_back_under_requests() {
     );
 }
 
+/// Whatever a reload makes, a start makes too: what was reloaded must survive a restart.
+#[test]
+fn one_port_serves_one_address_apart_from_the_others() {
+    let target = Target::saying("app");
+    let setup = Setup::to([target.address]);
+    let both = |port| {
+        let one = listener("127.0.0.1", port);
+        setup.clone().more(&one).more(&listener("0.0.0.0", port))
+    };
+    let (started, reloaded) = (free_port(), free_port());
+    let proxy = both(started).start();
+    assert_eq!(ask(started).as_deref(), Some("127.0.0.1"));
+    proxy.reload(&both(reloaded)).unwrap();
+    assert_eq!(ask(reloaded).as_deref(), Some("127.0.0.1"));
+}
+
 #[test]
 fn a_listener_that_just_left_can_come_back() {
     let target = Target::saying("app");
