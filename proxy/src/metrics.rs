@@ -90,7 +90,7 @@ impl Metrics {
                 .counter("http_redirect_count_total", "Requests answered by a redirect action")?,
             access_log_dropped: new.counter(
                 "access_log_dropped_total",
-                "Access log lines lost because the log did not take them in time",
+                "Access log lines lost because the log did not take them, or not in time",
             )?,
             reloads: new.counters(
                 "reload_count_total",
