@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod http2;
+pub mod program;
 pub mod proxy;
 pub mod target;
 pub mod tls;
@@ -12,6 +13,7 @@ pub mod wire;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+pub use program::Program;
 pub use proxy::{Proxy, Setup};
 pub use target::{Refusing, Target, ok};
 pub use wire::{Message, Wire};

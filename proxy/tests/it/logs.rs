@@ -3,19 +3,18 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use lintel_proxy::load_balancer::{self, StartError};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::harness::client::get;
-use crate::harness::{PATIENCE, Setup, Target, Wire, eventually, until};
+use crate::harness::{PATIENCE, Program, Setup, Target};
 
 fn pipe(directory: &Path) -> PathBuf {
     let path = directory.join("access.pipe");
@@ -81,66 +80,6 @@ fn lines_that_a_full_disk_does_not_take_are_counted() {
     proxy.wait_for_metric("access_log_dropped_total", 3);
 }
 
-/// The program, with a standard error of the test's choice.
-struct Program {
-    child: Child,
-    admin: SocketAddr,
-    directory: tempfile::TempDir,
-}
-
-/// An address that was free a moment ago. Ports are not given out again soon.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
-impl Program {
-    fn start(stderr: Stdio) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let admin = free_address();
-        let setup = Setup::to([]).with(&format!("admin = '{admin}'"));
-        std::fs::write(directory.path().join("lintel-proxy.toml"), setup.text()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_lintel-proxy"))
-            .arg("run")
-            .current_dir(directory.path())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .env_remove("LINTEL_LOG")
-            .spawn()
-            .unwrap();
-        let program = Self {
-            child,
-            admin,
-            directory,
-        };
-        until("the admin endpoints", || TcpStream::connect(admin).is_ok());
-        program
-    }
-
-    fn admin(&self, request: &str) -> u16 {
-        let stream = TcpStream::connect(self.admin).unwrap();
-        Wire::tcp(stream).exchange(request).status()
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    fn stop(&mut self) {
-        self.signal(Signal::TERM);
-        let status = eventually("the end of the program", || self.child.try_wait().unwrap());
-        assert_eq!(status.code(), Some(0));
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn a_standard_error_that_nobody_reads_freezes_nothing() {
     let (_sleeping, mut full) = std::io::pipe().unwrap();
@@ -149,9 +88,11 @@ fn a_standard_error_that_nobody_reads_freezes_nothing() {
     while full.write(&[b'\n'; 4096]).is_ok() {}
     rustix::fs::fcntl_setfl(full.as_fd(), flags).unwrap();
 
-    let mut program = Program::start(full.into());
+    let mut program = Program::start(&Setup::to([]), full.into());
     assert_eq!(
-        program.admin("POST /reload HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        program
+            .admin("POST /reload HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .status(),
         200
     );
     std::fs::write(
@@ -160,7 +101,7 @@ fn a_standard_error_that_nobody_reads_freezes_nothing() {
     )
     .unwrap();
     program.signal(Signal::HUP);
-    assert_eq!(program.admin(&get("/health")), 200);
+    assert_eq!(program.admin(&get("/health")).status(), 200);
     let started = Instant::now();
     program.stop();
     assert!(started.elapsed() < Duration::from_secs(20));
@@ -168,7 +109,7 @@ fn a_standard_error_that_nobody_reads_freezes_nothing() {
 
 #[test]
 fn the_last_lines_are_written() {
-    let mut program = Program::start(Stdio::piped());
+    let mut program = Program::start(&Setup::to([]), Stdio::piped());
     let mut stderr = program.child.stderr.take().unwrap();
     program.stop();
     let mut said = String::new();

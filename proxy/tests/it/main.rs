@@ -16,6 +16,7 @@ mod bodies;
 mod headers;
 mod http2;
 mod logs;
+mod memory;
 mod reload;
 mod relocation;
 mod retry;

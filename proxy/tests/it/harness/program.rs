@@ -1,0 +1,75 @@
+//! The proxy as a process of its own, for what only a process has: standard error, signals, memory.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Message, Setup, Wire, eventually, until};
+
+pub struct Program {
+    pub child: Child,
+    pub directory: tempfile::TempDir,
+    admin: SocketAddr,
+}
+
+/// An address that was free a moment ago. Ports are not given out again soon.
+pub fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+impl Program {
+    pub fn start(setup: &Setup, stderr: Stdio) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let admin = free_address();
+        let setup = setup.clone().with(&format!("admin = '{admin}'"));
+        std::fs::write(directory.path().join("lintel-proxy.toml"), setup.text()).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_lintel-proxy"))
+            .arg("run")
+            .current_dir(directory.path())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .env_remove("LINTEL_LOG")
+            .spawn()
+            .unwrap();
+        let program = Self {
+            child,
+            directory,
+            admin,
+        };
+        until("the admin endpoints", || TcpStream::connect(admin).is_ok());
+        program
+    }
+
+    pub fn admin(&self, request: &str) -> Message {
+        let stream = TcpStream::connect(self.admin).unwrap();
+        Wire::tcp(stream).exchange(request)
+    }
+
+    /// Resident memory in KiB.
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.unwrap().trim().parse().unwrap()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let status = eventually("the end of the program", || self.child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,117 @@
+//! Memory of the program while big bodies pass and one side is slow: what the slow side does not take must not pile up.
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::harness::program::free_address;
+use crate::harness::{Program, Setup, Target, Wire, eventually, ok};
+
+const MIB: usize = 1024 * 1024;
+const BODY: usize = 256 * MIB;
+
+/// May come on top of what it had before, in KiB; the buffers of one exchange are a few hundred.
+const GROWTH: usize = 8 * 1024;
+
+/// Reads at a pace at which the other side would be done long before.
+fn read_slowly(stream: &mut impl Read, length: usize) -> io::Result<()> {
+    let mut piece = vec![0; MIB];
+    for _ in 0..length / MIB {
+        stream.read_exact(&mut piece)?;
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// The program in front of the target, after a first exchange, and its memory then.
+fn running(target: &Target) -> (Program, TcpStream, usize) {
+    let address = free_address();
+    let listener = format!(
+        "\n[[listener]]\naddress = '127.0.0.1'\nport = {}\nprotocol = 'HTTP'\n\
+         default_action = {{ type = 'forward', target_group = 'app' }}\n",
+        address.port()
+    );
+    let setup = Setup::to([target.address]).more(&listener);
+    let program = Program::start(&setup, Stdio::null());
+    let stream = eventually("the listener", || TcpStream::connect(address).ok());
+    let mut client = Wire::tcp(stream);
+    assert_eq!(client.get("/first").status(), 200);
+    let memory = program.memory();
+    (program, client.into_stream(), memory)
+}
+
+/// The most it had while `work` was under way.
+fn most_during(program: &Program, work: impl FnOnce() + Send) -> usize {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Also if it panics: the scope passes that on.
+            let _done = Done(&done);
+            work();
+        });
+        let mut most = 0;
+        while !done.load(Ordering::Relaxed) {
+            most = most.max(program.memory());
+            thread::sleep(Duration::from_millis(20));
+        }
+        most
+    })
+}
+
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_download_to_a_slow_client_leaves_it_flat() {
+    let target = Target::scripted(|connection| {
+        connection.request()?;
+        connection.send(ok("hello"))?;
+        connection.request()?;
+        connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"))?;
+        let piece = vec![b'x'; MIB];
+        (0..BODY / MIB).try_for_each(|_| connection.send(&piece))
+    });
+    let (program, stream, before) = running(&target);
+    let most = most_during(&program, || {
+        let mut client = Wire::tcp(stream);
+        client.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        assert_eq!(client.head().unwrap().status(), 200);
+        // What came along with the head is a part of the first piece.
+        read_slowly(client.stream(), BODY - MIB).unwrap();
+    });
+    assert!(most <= before + GROWTH, "from {before} to {most} KiB");
+}
+
+#[test]
+fn an_upload_to_a_slow_target_leaves_it_flat() {
+    let target = Target::scripted(|connection| {
+        connection.request()?;
+        connection.send(ok("hello"))?;
+        connection.request_head()?;
+        read_slowly(connection.stream(), BODY - MIB)?;
+        connection.send(ok("taken"))
+    });
+    let (program, stream, before) = running(&target);
+    let most = most_during(&program, || {
+        let mut client = Wire::tcp(stream);
+        client
+            .send(format!(
+                "PUT /big HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY}\r\n\r\n"
+            ))
+            .unwrap();
+        let piece = vec![b'x'; MIB];
+        for _ in 0..BODY / MIB {
+            client.send(&piece).unwrap();
+        }
+        assert_eq!(client.response().unwrap().text(), "taken");
+    });
+    assert!(most <= before + GROWTH, "from {before} to {most} KiB");
+}
