@@ -33,6 +33,14 @@ use crate::shutdown::Shutdown;
 /// How long accepting rests when the machine has no descriptor or memory for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections that the kernel may have ready when accepting ends. Clients that come faster than this loop takes them
+/// must not keep it going.
+const MOST_QUEUED: usize = 4096;
+
+/// How long connections may take to end after the shutdown has expired. They need a turn of the runtime each: one that
+/// is dropped instead could not say why it ended.
+const LAST_TURN: Duration = Duration::from_secs(1);
+
 /// How much may lie in the kernel unsent before a connection counts as not writable.
 const UNSENT: u32 = 128 * 1024;
 
@@ -80,8 +88,8 @@ pub enum Event<'a> {
     },
 }
 
-/// Serves until a stop is requested, then lets what was accepted finish; returns when the last connection has ended or
-/// the shutdown expired.
+/// Serves until a stop is requested, then lets what was accepted finish; returns when the last connection has ended or,
+/// soon after the shutdown expired, without those that do not.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
     handler: Rc<H>,
@@ -106,17 +114,19 @@ pub async fn serve<H: Handler>(
         loop {
             tokio::select! {
                 biased;
-                (stream, peer) = accept(&listener) => start(stream, peer),
+                // First: under load there is always one more to accept.
                 () = &mut requested => break,
+                (stream, peer) = accept(&listener) => start(stream, peer),
             }
         }
     }
     accept_queued(listener, start);
     tokio::select! {
         biased;
-        () = open.none() => {}
+        () = open.none() => return,
         () = shutdown.expired() => {}
     }
+    let _ = tokio::time::timeout(LAST_TURN, open.none()).await;
 }
 
 /// What the kernel has accepted for us is ours to answer, whether the runtime has heard of it or not.
@@ -124,7 +134,10 @@ fn accept_queued(listener: TcpListener, start: impl Fn(TcpStream, SocketAddr)) {
     let Ok(listener) = listener.into_std() else {
         return;
     };
-    while let Ok((stream, peer)) = listener.accept() {
+    for _ in 0..MOST_QUEUED {
+        let Ok((stream, peer)) = listener.accept() else {
+            return;
+        };
         if stream.set_nonblocking(true).is_ok()
             && let Ok(stream) = TcpStream::from_std(stream)
         {
@@ -213,5 +226,66 @@ impl Drop for OpenConnection {
         if self.all.count.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.all.changed.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use http_body_util::Empty;
+
+    use super::*;
+    use crate::shutdown::{self, ShutdownTrigger};
+
+    /// Asks for a stop at its first connection, and has the next one ready before this one is looked at.
+    struct Besieged {
+        address: SocketAddr,
+        trigger: ShutdownTrigger,
+        accepted: Cell<usize>,
+    }
+
+    impl Besieged {
+        const MOST: usize = 3 * MOST_QUEUED;
+    }
+
+    impl Handler for Besieged {
+        type Body = Empty<Bytes>;
+
+        async fn handle(
+            self: Rc<Self>,
+            _request: Request<Incoming>,
+            _connection: Rc<Connection>,
+        ) -> Response<Self::Body> {
+            Response::new(Empty::new())
+        }
+
+        fn event(&self, event: Event<'_>) {
+            if matches!(event, Event::Accepted) {
+                self.trigger.request();
+                self.accepted.set(self.accepted.get() + 1);
+                if self.accepted.get() < Self::MOST {
+                    drop(std::net::TcpStream::connect(self.address));
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_without_end_do_not_keep_it_from_stopping() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (trigger, shutdown) = shutdown::channel();
+        let handler = Rc::new(Besieged {
+            address,
+            trigger,
+            accepted: Cell::new(0),
+        });
+        drop(std::net::TcpStream::connect(address));
+        let serving = serve(listener, Rc::clone(&handler), Options::default(), shutdown);
+        let local = tokio::task::LocalSet::new();
+        let ended = tokio::time::timeout(Duration::from_secs(60), local.run_until(serving));
+        ended.await.unwrap();
+        assert!(handler.accepted.get() < Besieged::MOST);
     }
 }
