@@ -147,7 +147,10 @@ async fn handshake(
     let accepted = tokio_rustls::TlsAcceptor::from(config).accept(stream);
     let given_up = async {
         shutdown.requested().await;
-        tokio::time::sleep(options.drain_grace).await;
+        tokio::select! {
+            () = tokio::time::sleep(options.drain_grace) => {}
+            () = shutdown.expired() => {}
+        }
     };
     tokio::select! {
         result = tokio::time::timeout(options.tls_handshake_timeout, accepted) => match result {

@@ -91,7 +91,7 @@ async fn watch(
     loop {
         tokio::select! {
             () = tokio::time::sleep(look) => {}
-            () = shutdown.expired() => return None,
+            () = shutdown.expired() => return Some(GatewayError::Shutdown),
         }
         if target.is_drained() {
             return Some(GatewayError::TargetDeregistered);

@@ -181,14 +181,16 @@ fn the_bound_ends_what_does_not_end_by_itself() {
     let proxy = Setup::to([target.address])
         .with("shutdown_timeout = 0.3")
         .start();
-    let mut clients: Vec<_> = (0..3).map(|_| proxy.connect()).collect();
+    let mut clients: Vec<_> = (0..200).map(|_| proxy.connect()).collect();
     for client in &mut clients {
         client.send(get("/")).unwrap();
     }
-    target.wait_for_requests(3);
+    target.wait_for_requests(200);
     let stopped = proxy.stop();
-    assert_eq!(stopped.report.cut, 3);
-    assert_eq!(stopped.log.len(), 3);
+    assert_eq!(stopped.report.cut, 200);
+    let cut = |line: &&serde_json::Value| line["reason"] == "shutdown";
+    assert_eq!(stopped.log.iter().filter(cut).count(), 200);
+    assert_eq!(stopped.log.len(), 200);
     for client in &mut clients {
         client.assert_closed();
     }
@@ -238,6 +240,7 @@ fn a_websocket_lives_until_the_bound_and_is_cut_then() {
     assert_eq!(stopped.report.cut, 1);
     assert_eq!(stopped.log.len(), 1);
     assert_eq!(stopped.log[0]["type"], "ws");
+    assert_eq!(stopped.log[0]["reason"], "shutdown");
     assert!(socket.read().is_err());
 }
 
