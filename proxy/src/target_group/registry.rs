@@ -159,7 +159,10 @@ impl Registry {
                 return true;
             }
             tracing::info!(target_group, target = %member.target.address(), cut = in_flight, "target deregistered");
-            member.target.set_drained();
+            if in_flight > 0 {
+                // Without any, nobody is to be told; a request that has chosen it and not begun yet may still run.
+                member.target.set_drained();
+            }
             false
         });
         self.members

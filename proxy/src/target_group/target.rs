@@ -56,7 +56,7 @@ impl Target {
     }
 
     /// Counts a request as in flight until the guard is dropped. To be called as soon as the target is chosen: a
-    /// draining target is kept only as long as something is in flight.
+    /// draining target is kept, and its requests bounded by the delay, only as long as something is in flight.
     pub fn begin(&self) -> InFlight {
         self.activity.in_flight.fetch_add(1, SeqCst);
         InFlight(Arc::clone(&self.activity))

@@ -281,6 +281,17 @@ fn with_no_delay_requests_end_at_once() {
     assert_eq!(group.choose(&[]).unwrap_err(), NoTarget::NoneRegistered);
 }
 
+/// Choosing and beginning are two steps of a worker, and deregistration may come between them.
+#[test]
+fn a_request_given_to_a_target_that_leaves_at_once_is_not_cut() {
+    let group = group(&[A, B]);
+    let target = group.choose(&[]).unwrap().target;
+    group.update(settings(&[B]));
+    assert_eq!(states(&group), shown(&[(B, "initial")]));
+    let _request = target.begin();
+    assert!(!target.is_drained());
+}
+
 #[test]
 fn coming_back_ends_draining() {
     let group = group(&[A, B]);
