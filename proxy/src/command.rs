@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lintel_common::shutdown::StopSignals;
@@ -154,25 +155,29 @@ impl Signals {
 }
 
 /// Until the load balancer has stopped, or the time for that is over.
-async fn follow(signals: Signals, running: &Running, bound: std::time::Duration) {
-    let Signals { stop, mut reload } = signals;
-    let mut stop = std::pin::pin!(stop.follow(running.trigger(), bound));
+async fn follow(signals: Signals, running: &Running, bound: Duration) {
+    tokio::select! {
+        () = signals.stop.follow(running.trigger(), bound) => {}
+        () = running.stopped() => {}
+        () = reload_at(signals.reload, running) => {}
+    }
+}
+
+/// Never returns.
+async fn reload_at(mut signal: Signal, running: &Running) {
     loop {
-        tokio::select! {
-            () = &mut stop => return,
-            () = running.stopped() => return,
-            _ = reload.recv() => {
-                running.reopen_logs().await;
-                match running.reload_file().await {
-                    Ok(_) => {}
-                    Err(ReloadError::Config(diagnostics)) => {
-                        tracing::error!("reload refused, the old configuration stays: it has mistakes");
-                        for diagnostic in diagnostics {
-                            tracing::error!(target: "lintel_proxy::config", "{diagnostic}");
-                        }
-                    }
-                    Err(error) => tracing::error!(%error, "reload refused, the old configuration stays"),
+        signal.recv().await;
+        running.reopen_logs().await;
+        match running.reload_file().await {
+            Ok(_) => {}
+            Err(ReloadError::Config(diagnostics)) => {
+                tracing::error!("reload refused, the old configuration stays: it has mistakes");
+                for diagnostic in diagnostics {
+                    tracing::error!(target: "lintel_proxy::config", "{diagnostic}");
                 }
+            }
+            Err(error) => {
+                tracing::error!(%error, "reload refused, the old configuration stays");
             }
         }
     }

@@ -74,6 +74,8 @@ fn bind_advice(error: &io::Error) -> &'static str {
 pub enum ReloadError {
     #[error("the configuration has mistakes")]
     Config(Vec<Diagnostic>),
+    #[error("the configuration could not be read: {0}; report this as a mistake of the program")]
+    Panicked(#[from] tokio::task::JoinError),
     #[error("load_balancer.{0} cannot change while running; restart to change it")]
     NeedsRestart(&'static str),
     #[error(transparent)]

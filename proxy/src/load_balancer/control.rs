@@ -204,7 +204,10 @@ impl Control {
             };
             match request {
                 Some(Request::Reload(model, reply)) => {
-                    let changes = self.reload(model).await;
+                    let changes = tokio::select! {
+                        changes = self.reload(model) => changes,
+                        () = shutdown.requested() => Err(ReloadError::Stopping),
+                    };
                     // Whoever asked may have gone; the reload stands.
                     let _ = reply.send(changes);
                 }
@@ -235,7 +238,12 @@ impl Control {
     ) -> Result<super::Changes, ReloadError> {
         let model = match (model, &self.config) {
             (Some(model), _) => *model,
-            (None, Some(path)) => config::load(path).map_err(ReloadError::Config)?.model,
+            (None, Some(path)) => {
+                let path = path.clone();
+                // On a thread of its own: health checks do not wait for a disk that does not answer.
+                let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await?;
+                loaded.map_err(ReloadError::Config)?.model
+            }
             (None, None) => return Err(ReloadError::NoFile),
         };
         self.apply(model).await

@@ -1,14 +1,18 @@
 //! A new configuration onto a running proxy: all of it at once or nothing, and no request pays for it.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use lintel_proxy::load_balancer::{ReloadError, StartError};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::Signal;
 use tokio_tungstenite::tungstenite;
 
 use crate::harness::client::get;
 use crate::harness::tls;
-use crate::harness::{Gate, Proxy, Setup, Target, Wire, ok, until};
+use crate::harness::{Gate, Program, Proxy, Setup, Target, Wire, eventually, ok, until};
 
 const CHECKS: &str = "health_check = { path = '/health', interval = 0.1, timeout = 0.09, healthy_threshold = 5, unhealthy_threshold = 2 }";
 
@@ -160,6 +164,24 @@ fn a_file_with_mistakes_changes_nothing() {
     assert!(found[0].to_string().contains("worker"), "{}", found[0]);
     assert_eq!(proxy.get("/").text(), "app");
     assert_eq!(proxy.metric("reload_count_total{result=\"refused\"}"), 1);
+}
+
+/// As on a network file system whose server is gone.
+#[test]
+fn a_file_that_does_not_come_holds_up_neither_the_admin_endpoints_nor_the_stop() {
+    let mut program = Program::start(&Setup::to([]), Stdio::null());
+    let file = program.directory.path().join("lintel-proxy.toml");
+    std::fs::remove_file(&file).unwrap();
+    rustix::fs::mkfifoat(CWD, &file, Mode::RUSR | Mode::WUSR).unwrap();
+    program.signal(Signal::HUP);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true);
+    options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    // There is no writing end before somebody reads.
+    let _silent = eventually("the reload", || options.open(&file).ok());
+    let health = program.admin("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(health.status(), 200);
+    program.stop();
 }
 
 #[test]
