@@ -145,7 +145,10 @@ pub fn own(status: u16, body: Bytes) -> Response<Bytes> {
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(http::header::SERVER, http::HeaderValue::from_static(SERVER));
-    headers.insert(http::header::CONTENT_LENGTH, length);
+    // RFC 9110 8.6; over HTTP/2 nobody else leaves it out.
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(http::header::CONTENT_LENGTH, length);
+    }
     if let Ok(date) =
         http::HeaderValue::from_str(&httpdate::fmt_http_date(std::time::SystemTime::now()))
     {

@@ -248,3 +248,20 @@ async fn a_connection_without_streams_ends_when_it_was_idle_for_too_long() {
     let ended = tokio::time::timeout(PATIENCE, client.driver).await;
     assert!(ended.expect("a GOAWAY").unwrap().is_ok());
 }
+
+#[tokio::test]
+async fn a_response_without_content_says_no_length() {
+    let target = Target::saying("never");
+    let proxy = Setup::to([target.address])
+        .https()
+        .rule_action(
+            1,
+            "{ path_pattern = ['/*'] }",
+            "{ type = 'fixed-response', status_code = '204' }",
+        )
+        .start();
+    let client = Http2::connect(proxy.address()).await;
+    let answer = client.send(request("GET", "/", empty())).await.unwrap();
+    assert_eq!(answer.status(), 204);
+    assert!(!answer.headers().contains_key("content-length"));
+}
