@@ -122,6 +122,12 @@ impl Record {
         }
     }
 
+    /// When the request was read, in seconds of Unix time.
+    pub fn created_at(&self) -> u64 {
+        let since = self.started_at.duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
+    }
+
     /// Where the request's body counts its bytes.
     pub fn received(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.received)

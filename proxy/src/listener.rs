@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -109,11 +108,9 @@ impl Listener {
             Action::Forward(forward) => {
                 record.rule(selected.priority, "forward");
                 let group = &routes.groups[forward.target_group];
-                {
-                    let request = Request::from_parts(head, body);
-                    self.forward(routes, group, request, connection, record)
-                        .await
-                }
+                let request = Request::from_parts(head, body);
+                self.forward(routes, group, request, connection, record)
+                    .await
             }
         }
     }
@@ -135,10 +132,7 @@ impl Listener {
             load_balancer: &settings.name,
         };
         let client_side = head.extensions.remove::<OnUpgrade>();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |now| now.as_secs());
-        let trace_id = headers::trace_id(&head.headers, now, rand::random());
+        let trace_id = headers::trace_id(&head.headers, record.created_at(), rand::random());
         let rewritten = headers::to_target(&mut head, &client, trace_id)?;
         record.trace_id(rewritten.trace_id);
         let outgoing = Outgoing {
