@@ -214,7 +214,7 @@ impl Endpoints {
     }
 
     async fn reload(&self) -> Response<Full<Bytes>> {
-        match request_reload(&self.control, None).await {
+        match request_reload(&self.control).await {
             Ok(changes) => json_response(StatusCode::OK, &changes),
             Err(ReloadError::Config(diagnostics)) => {
                 let lines = check::json(Err(diagnostics));

@@ -88,11 +88,8 @@ pub enum ReloadError {
 
 /// What the control thread is asked for.
 pub(crate) enum Request {
-    /// `None` = read the configuration file again.
-    Reload(
-        Option<Box<Model>>,
-        oneshot::Sender<Result<Changes, ReloadError>>,
-    ),
+    /// Read the configuration file again.
+    Reload(oneshot::Sender<Result<Changes, ReloadError>>),
     ReopenLogs,
 }
 
@@ -182,14 +179,9 @@ impl Running {
         })
     }
 
-    /// Applies another configuration, all of it or nothing.
-    pub async fn reload(&self, model: Model) -> Result<Changes, ReloadError> {
-        request_reload(&self.requests, Some(model)).await
-    }
-
     /// Reads the configuration file again and applies it, all of it or nothing.
     pub async fn reload_file(&self) -> Result<Changes, ReloadError> {
-        request_reload(&self.requests, None).await
+        request_reload(&self.requests).await
     }
 
     /// Goes on with new log files of the old names.
@@ -201,12 +193,10 @@ impl Running {
 
 pub(crate) async fn request_reload(
     requests: &mpsc::Sender<Request>,
-    model: Option<Model>,
 ) -> Result<Changes, ReloadError> {
     let (reply, answer) = oneshot::channel();
-    let request = Request::Reload(model.map(Box::new), reply);
     requests
-        .send(request)
+        .send(Request::Reload(reply))
         .await
         .map_err(|_| ReloadError::Stopping)?;
     answer.await.map_err(|_| ReloadError::Stopping)?

@@ -203,9 +203,9 @@ impl Control {
                 () = shutdown.requested() => return,
             };
             match request {
-                Some(Request::Reload(model, reply)) => {
+                Some(Request::Reload(reply)) => {
                     let changes = tokio::select! {
-                        changes = self.reload(model) => changes,
+                        changes = self.reload() => changes,
                         () = shutdown.requested() => Err(ReloadError::Stopping),
                     };
                     // Whoever asked may have gone; the reload stands.
@@ -221,8 +221,8 @@ impl Control {
         }
     }
 
-    async fn reload(&mut self, model: Option<Box<Model>>) -> Result<super::Changes, ReloadError> {
-        let changes = self.try_reload(model).await;
+    async fn reload(&mut self) -> Result<super::Changes, ReloadError> {
+        let changes = self.try_reload().await;
         let result = if changes.is_ok() {
             "applied"
         } else {
@@ -232,21 +232,11 @@ impl Control {
         changes
     }
 
-    async fn try_reload(
-        &mut self,
-        model: Option<Box<Model>>,
-    ) -> Result<super::Changes, ReloadError> {
-        let model = match (model, &self.config) {
-            (Some(model), _) => *model,
-            (None, Some(path)) => {
-                let path = path.clone();
-                // On a thread of its own: health checks do not wait for a disk that does not answer.
-                let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await?;
-                loaded.map_err(ReloadError::Config)?.model
-            }
-            (None, None) => return Err(ReloadError::NoFile),
-        };
-        self.apply(model).await
+    async fn try_reload(&mut self) -> Result<super::Changes, ReloadError> {
+        let path = self.config.clone().ok_or(ReloadError::NoFile)?;
+        // On a thread of its own: health checks do not wait for a disk that does not answer.
+        let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await?;
+        self.apply(loaded.map_err(ReloadError::Config)?.model).await
     }
 
     async fn stop_listeners(&mut self, shutdown: &Shutdown) -> StopReport {
