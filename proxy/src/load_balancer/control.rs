@@ -172,10 +172,8 @@ impl Control {
         if let Some(admin) = self.admin.take() {
             local.spawn_local(admin.run(from_admin, admin_shutdown));
         }
-        for group in &self.groups {
-            group.spawn_on(&local);
-        }
         let report = local.block_on(runtime, async {
+            self.groups.iter().for_each(RunningGroup::spawn);
             self.serve_requests(&mut queue, shutdown).await;
             let report = self.stop_listeners(shutdown).await;
             self.groups.iter().for_each(|group| group.trigger.request());
@@ -317,17 +315,6 @@ impl RunningGroup {
             group,
             trigger: shutdown::channel().0,
         }
-    }
-
-    fn spawn_on(&self, local: &LocalSet) {
-        local.spawn_local(health_check::run(
-            Arc::clone(&self.group),
-            self.trigger.subscribe(),
-        ));
-        local.spawn_local(discovery::run(
-            Arc::clone(&self.group),
-            self.trigger.subscribe(),
-        ));
     }
 
     /// On the control thread.
