@@ -2,19 +2,16 @@
 //! `Listener::answer`, and turns an error into its page. `answer` calls each stage once and gets a value back; no stage
 //! calls another.
 
+mod response_body;
+
 use std::cell::RefCell;
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode, request};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use lintel_common::server::{Connection, Event, Handler, Options};
@@ -29,6 +26,8 @@ use crate::forward::{Forwarded, Forwarder, Group, Outgoing, RequestBody, TargetB
 use crate::gateway_error::{self, GatewayError};
 use crate::model::LoadBalancerSettings;
 use crate::rule::{RuleInput, RuleTable};
+pub use response_body::ResponseBody;
+use response_body::Source;
 
 /// What one listener does, as of the last reload. A request keeps the one it began with.
 #[derive(Debug)]
@@ -220,15 +219,7 @@ impl Listener {
                 response.status(),
                 StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
             );
-        response.map(|source| ResponseBody {
-            // Over HTTP/2 nobody else leaves it out.
-            source: match source {
-                Source::Own(_) if bodiless => Source::own(Bytes::new()),
-                source => source,
-            },
-            record: Some(record),
-            bodiless,
-        })
+        response.map(|source| ResponseBody::new(source, bodiless, record))
     }
 }
 
@@ -339,100 +330,4 @@ fn redirect_response(
     let mut response = gateway_error::page(redirect.status_code);
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
-}
-
-/// What the client gets, and the record that is complete when it has got it.
-pub struct ResponseBody {
-    source: Source,
-    record: Option<Record>,
-    /// The response has no body whatever its source says (HEAD, 204, 304).
-    bodiless: bool,
-}
-
-enum Source {
-    Own(Full<Bytes>),
-    Target(TargetBody),
-}
-
-impl Source {
-    fn own(body: Bytes) -> Self {
-        Self::Own(Full::new(body))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Own(body) => body.is_end_stream(),
-            Self::Target(body) => body.is_end_stream(),
-        }
-    }
-
-    fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, GatewayError>>> {
-        match self {
-            Self::Own(body) => Pin::new(body)
-                .poll_frame(cx)
-                .map(|frame| frame.map(|frame| frame.map_err(|never: Infallible| match never {}))),
-            Self::Target(body) => Pin::new(body).poll_frame(cx),
-        }
-    }
-}
-
-impl ResponseBody {
-    fn unrecorded() -> Self {
-        Self {
-            source: Source::own(Bytes::new()),
-            record: None,
-            bodiless: true,
-        }
-    }
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = GatewayError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, GatewayError>>> {
-        let polled = self.source.poll_frame(cx);
-        if let Some(record) = &mut self.record {
-            match &polled {
-                Poll::Ready(Some(Ok(frame))) => {
-                    record.sent(frame.data_ref().map_or(0, Bytes::len) as u64);
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    record.fail(*error);
-                    record.finish();
-                }
-                Poll::Ready(None) => record.finish(),
-                Poll::Pending => {}
-            }
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.source.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Own(body) => body.size_hint(),
-            Source::Target(body) => body.size_hint(),
-        }
-    }
-}
-
-impl Drop for ResponseBody {
-    fn drop(&mut self) {
-        // hyper does not poll a body that says it has ended.
-        if let Some(record) = &mut self.record
-            && (self.bodiless || self.source.is_end_stream())
-        {
-            record.finish();
-        }
-    }
 }
