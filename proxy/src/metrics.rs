@@ -1,5 +1,5 @@
 //! Every series of the proxy, in one struct with a registry of its own. Names follow the ALB's CloudWatch metrics; labels
-//! come from closed sets only: target group, status code or class, side, listener port.
+//! come from closed sets only: target group, status code or class, side, result.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -123,7 +123,7 @@ impl Metrics {
             )?,
             unhealthy_routing_requests: new.counters(
                 "unhealthy_routing_request_count_total",
-                "Requests sent to targets that are not known to be healthy, because none was",
+                "Requests sent to targets that are not known to be healthy, because none was or those that were had failed it",
                 group,
             )?,
             retries: new.counters(
