@@ -154,7 +154,7 @@ pub(crate) async fn turn(
     if !app.entries().await?.turn(id).await.map_err(changing)? {
         return Err(AppError::NotFound);
     }
-    changed(app, id).await
+    Ok(changed(app, id).await)
 }
 
 async fn apply(app: &App, id: EntryId, fields: Fields) -> Result<Answer, AppError> {
@@ -173,13 +173,18 @@ async fn apply(app: &App, id: EntryId, fields: Fields) -> Result<Answer, AppErro
     {
         return Err(AppError::NotFound);
     }
-    changed(app, id).await
+    Ok(changed(app, id).await)
 }
 
-async fn changed(app: &App, id: EntryId) -> Result<Answer, AppError> {
-    let mut answer = show(app, id).await?;
+/// The entry as it is now. The change has been made whatever becomes of this: told of an error, a client would make it
+/// again, and turn back what it turned.
+async fn changed(app: &App, id: EntryId) -> Answer {
+    let mut answer = show(app, id).await.unwrap_or_else(|error| {
+        tracing::warn!(?error, %id, "an entry was changed, but could not be read afterwards");
+        respond::empty(StatusCode::NO_CONTENT)
+    });
     note_write(app, &mut answer);
-    Ok(answer)
+    answer
 }
 
 async fn read(request: Request<Incoming>) -> Result<Fields, AppError> {

@@ -96,13 +96,12 @@ impl AppError {
                 "This request came from another site",
                 "Nothing was changed. Open the list here and make the change from there.".to_owned(),
             ),
-            Self::Token(TokenError::Expired) => (
-                "This form was open for too long",
-                "Nothing was changed yet. Send it again.".to_owned(),
-            ),
-            Self::Token(TokenError::Invalid) => (
-                "This form could not be verified",
-                "Nothing was changed yet. Send it again from this page.".to_owned(),
+            Self::Token(error) => (
+                match error {
+                    TokenError::Expired => "This form was open for too long",
+                    TokenError::Invalid => "This form could not be verified",
+                },
+                "Nothing was changed. Open the list and do it again from there.".to_owned(),
             ),
             Self::NotFound => (
                 "There is nothing here",
@@ -128,11 +127,15 @@ impl AppError {
                 "The application is starting",
                 "It is waiting for its database. Try again in a few seconds.".to_owned(),
             ),
-            Self::Database { error, doing } => {
-                ("The database does not answer", outcome(*doing, error.nothing_changed()).to_owned())
-            }
+            Self::Database { error, doing } => (
+                if error.is_answer() { "The database could not do this" } else { "The database does not answer" },
+                outcome(*doing, error.nothing_changed()).to_owned(),
+            ),
             Self::TimedOut(doing) => ("That took too long", outcome(*doing, false).to_owned()),
-            Self::Form(form) => return form.error.words(),
+            Self::Form(form) => match &form.error {
+                Self::Token(_) => (form.error.words().title, "Nothing was changed yet. Send it again.".to_owned()),
+                error => return error.words(),
+            },
         };
         Words { title, advice }
     }
@@ -167,5 +170,22 @@ mod tests {
         assert!(said(DatabaseError::NoConnection, Doing::Changing).contains("was not made"));
         assert!(said(DatabaseError::TimedOut, Doing::Changing).contains("may have been made"));
         assert!(said(DatabaseError::TimedOut, Doing::Reading).contains("Nothing is lost"));
+    }
+
+    #[test]
+    fn only_a_form_that_comes_back_can_be_sent_again() {
+        for error in [TokenError::Expired, TokenError::Invalid] {
+            let form = RefusedForm {
+                target: FormTarget::Add,
+                draft: Draft::default(),
+                error: AppError::Token(error),
+            };
+            let (bare, back) = (
+                AppError::Token(error).words(),
+                AppError::Form(Box::new(form)).words(),
+            );
+            assert_eq!(bare.title, back.title);
+            assert!(bare.advice.contains("from there") && back.advice.contains("Send it again"));
+        }
     }
 }

@@ -126,7 +126,7 @@ pub enum DatabaseError {
     UnreadableRow,
     #[error("a database task ended before its time")]
     Interrupted,
-    #[error(transparent)]
+    #[error("{}", mysql::said(.0))]
     MySql(#[from] mysql_async::Error),
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
@@ -141,6 +141,17 @@ impl DatabaseError {
             Self::TimedOut | Self::UnreadableRow | Self::Interrupted => false,
             Self::MySql(error) => mysql::refused(error),
             Self::Sqlite(error) => sqlite::refused(error),
+        }
+    }
+
+    /// Whether the database was there, and said something else than what was asked of it.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::NoConnection | Self::ConnectTimedOut | Self::TimedOut | Self::Interrupted => {
+                false
+            }
+            Self::Schema(_) | Self::UnreadableRow | Self::Sqlite(_) => true,
+            Self::MySql(error) => matches!(error, mysql_async::Error::Server(_)),
         }
     }
 }

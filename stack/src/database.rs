@@ -9,7 +9,7 @@ use lintel_common::shutdown::Shutdown;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::data_dir::DataDir;
-use crate::environment::Environment;
+use crate::environment::{self, Environment};
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::mysql;
@@ -19,17 +19,6 @@ const REACH_LIMIT: Duration = Duration::from_secs(5);
 /// A private server may have to recover from a power failure first.
 const PRIVATE_LIMIT: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_millis(250);
-
-/// Settings that go with a database of the user's own, and would contradict one of ours.
-const BELONGINGS: [&str; 7] = [
-    "DATABASE_USERNAME",
-    "DATABASE_PASSWORD",
-    "DATABASE_PASSWORD_FILE",
-    "DATABASE_NAME",
-    "DATABASE_PORT",
-    "DATABASE_REPLICA_URL",
-    "DATABASE_TLS_CA",
-];
 
 /// A database that answered.
 #[derive(Debug)]
@@ -68,8 +57,9 @@ impl Database {
         data_dir: &DataDir,
     ) -> Result<Self, Failure> {
         let choice = choose(flag, std::env::var_os("DATABASE_URL"));
+        // What goes with a database of the user's own would contradict one of ours.
         if !matches!(choice, Choice::Given(_)) {
-            for name in BELONGINGS {
+            for name in environment::DATABASE {
                 environment.remove(name);
             }
         }
@@ -89,7 +79,7 @@ impl Database {
                 (Some(server), PRIVATE_LIMIT)
             }
         };
-        let source = source(&environment)?;
+        let source = source(&environment, flag.is_some())?;
         reach(&source, limit).await?;
         Ok(Self {
             environment,
@@ -106,8 +96,13 @@ impl Database {
 }
 
 /// What an app server would read from these variables, with its own words for what is wrong in them.
-fn source(environment: &Environment) -> Result<Source, Failure> {
-    let settings = Settings::read(|name| environment.get(name)).map_err(|problems| {
+fn source(environment: &Environment, by_flag: bool) -> Result<Source, Failure> {
+    let settings = Settings::read(|name| environment.get(name)).map_err(|mut problems| {
+        for problem in &mut problems {
+            if by_flag && problem.variable == "DATABASE_URL" {
+                problem.variable = "--database";
+            }
+        }
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::Input(problems.join("; "))
     })?;
@@ -120,13 +115,16 @@ async fn reach(source: &Source, limit: Duration) -> Result<(), Failure> {
     loop {
         match timeout_at(deadline, database::connect_once(source)).await {
             Ok(Ok(())) => return Ok(()),
-            // The driver says so once for every layer.
-            Ok(Err(error)) => cause = error.to_string().replace("Input/output error: ", ""),
+            Ok(Err(error)) => cause = error.to_string(),
             Err(_) => {}
         }
         if Instant::now() + RETRY >= deadline {
+            let advice = match source {
+                Source::MySql(_) => "start it, correct its URL",
+                Source::Sqlite(_) => "make its file usable",
+            };
             return Err(Failure::Start(format!(
-                "the database {source} cannot be reached: {cause}; start it, or choose another with --database"
+                "the database {source} cannot be used: {cause}; {advice}, or choose another with --database"
             )));
         }
         sleep(RETRY).await;

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::instance::{Instance, Program};
 use crate::leash;
 
-/// Longer than an app server's own bound (SHUTDOWN_TIMEOUT).
+/// Longer than an app server's own bound, as far as SHUTDOWN_TIMEOUT does not raise it.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// All app servers, in the order of their ports.

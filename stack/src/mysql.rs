@@ -72,7 +72,7 @@ pub(crate) async fn start(
         name: "mysql".to_owned(),
         path: server,
         arguments: arguments(&home, &data, &accounts, port),
-        environment: Environment::default(),
+        environment: Environment::without_secrets(),
         grace: GRACE,
         log,
     })

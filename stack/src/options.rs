@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU8;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,8 +10,8 @@ use clap::Args;
 #[derive(Clone, Args)]
 pub(crate) struct UpOptions {
     /// How many app servers run behind the proxy
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub(crate) app_servers: NonZeroU8,
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) app_servers: u8,
 
     /// Where everything that is written lies: certificates, database, keys, configuration, logs
     #[arg(long, value_name = "DIR", default_value = "lintel-data")]

@@ -7,16 +7,30 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use crate::failure::Failure;
 use crate::options::UpOptions;
 
-/// The addresses that the proxy listens on: those asked for, else the loopback ones that this machine has.
+/// The addresses that the proxy listens on: those asked for, each once, else the loopback ones that this machine has.
 pub(crate) fn listen_addresses(asked: &[IpAddr]) -> Vec<IpAddr> {
     if !asked.is_empty() {
-        return asked.to_vec();
+        return apart(asked);
     }
     // Browsers try ::1 first for localhost.
     let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
     let mut addresses = vec![IpAddr::from(Ipv4Addr::LOCALHOST)];
     if TcpListener::bind((v6, 0)).is_ok() {
         addresses.push(v6);
+    }
+    addresses
+}
+
+/// Without those named before, and those that 0.0.0.0 or :: includes: a second socket could not have the same port.
+fn apart(asked: &[IpAddr]) -> Vec<IpAddr> {
+    let includes = |all: &IpAddr, one: &IpAddr| {
+        all.is_unspecified() && !one.is_unspecified() && all.is_ipv4() == one.is_ipv4()
+    };
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in asked {
+        if !addresses.contains(address) && !asked.iter().any(|all| includes(all, address)) {
+            addresses.push(*address);
+        }
     }
     addresses
 }
@@ -85,6 +99,23 @@ pub(crate) fn choose(base: u16, count: usize, avoid: &[u16]) -> Result<Vec<u16>,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_address_is_listened_on_twice() {
+        for (asked, listened) in [
+            (&["127.0.0.1", "127.0.0.1"][..], &["127.0.0.1"][..]),
+            (&["127.0.0.1", "0.0.0.0", "::1"], &["0.0.0.0", "::1"]),
+            (&["::", "::1", "::", "0.0.0.0"], &["::", "0.0.0.0"]),
+            (&["10.0.0.1", "10.0.0.2"], &["10.0.0.1", "10.0.0.2"]),
+        ] {
+            let asked: Vec<IpAddr> = asked.iter().map(|text| text.parse().unwrap()).collect();
+            let addresses: Vec<String> = listen_addresses(&asked)
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(addresses, listened, "{asked:?}");
+        }
+    }
 
     #[test]
     fn ports_that_are_taken_or_promised_are_passed_over() {

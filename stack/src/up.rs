@@ -86,11 +86,7 @@ impl Path {
             Database::prepare(options.database.as_deref(), environment, &data_dir).await?;
 
         let promised = [options.http_port, options.https_port, options.admin_port];
-        let ports = ports::choose(
-            options.app_port,
-            options.app_servers.get().into(),
-            &promised,
-        )?;
+        let ports = ports::choose(options.app_port, options.app_servers.into(), &promised)?;
         let app_servers = Group::start(&ports, &database.environment, &data_dir)?;
         let proxy = start_proxy(options, &addresses, &ports, &data_dir)?;
         Ok(Self {
@@ -195,9 +191,9 @@ fn start_proxy(
     })
 }
 
-/// The file was made here, so what the proxy thinks of it is no news to anybody.
+/// It knows nothing of the application. Its file was made here, so what it thinks of that is no news to anybody.
 fn proxy_environment() -> Environment {
-    let mut environment = Environment::default();
+    let mut environment = Environment::without_secrets();
     if environment.get(FILTER_VARIABLE).is_none() {
         environment.set(FILTER_VARIABLE, "info,lintel_proxy::config=error");
     }

@@ -64,7 +64,13 @@ pub(super) fn read_key(environment: &mut Environment<'_>) -> Option<Secret> {
     } else {
         return Some(key);
     };
-    environment.problem("SECRET_KEY", format!("{wrong}; {MAKE_ONE}"));
+    match environment.text("SECRET_KEY_FILE") {
+        Some(path) => environment.problem(
+            "SECRET_KEY_FILE",
+            format!("the key in {path} {wrong}; {MAKE_ONE}"),
+        ),
+        None => environment.problem("SECRET_KEY", format!("{wrong}; {MAKE_ONE}")),
+    }
     None
 }
 

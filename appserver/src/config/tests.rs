@@ -253,6 +253,15 @@ fn secrets_come_from_files_too() {
         "{printed}"
     );
     assert_eq!(wrong(&[("SECRET_KEY_FILE", &key)]), ["SECRET_KEY"]);
+    let weak = [
+        ("SECRET_KEY_FILE", password.as_str()),
+        ("DATABASE_URL", "sqlite://x.db"),
+    ];
+    let problem = read(&weak).unwrap_err().remove(0).to_string();
+    assert!(
+        problem.starts_with("SECRET_KEY_FILE: ") && problem.contains(&password),
+        "{problem}"
+    );
     assert_eq!(
         wrong(&[("DATABASE_PASSWORD_FILE", "/nowhere/password")]),
         ["DATABASE_PASSWORD_FILE"]

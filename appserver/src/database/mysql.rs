@@ -135,6 +135,11 @@ pub(crate) async fn write<T>(
     Ok(connection.note(result)?)
 }
 
+/// The driver puts this before what the system says, once for every layer it went through.
+pub(super) fn said(error: &mysql_async::Error) -> String {
+    error.to_string().replace("Input/output error: ", "")
+}
+
 /// Also a server that has become read-only: after a fail-over the old primary keeps its connections,
 /// and only a new connection finds the new primary.
 fn breaks_connection(error: &mysql_async::Error) -> bool {

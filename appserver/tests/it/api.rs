@@ -195,6 +195,32 @@ fn other_sites_cannot_use_it() {
 }
 
 #[test]
+fn a_change_that_was_made_is_never_told_as_a_failure() {
+    let folder = tempdir().unwrap();
+    let file = rusqlite::Connection::open(folder.path().join("lintel.db")).unwrap();
+    // An older table may hold what can be turned, but not shown.
+    file.execute_batch(
+        "CREATE TABLE entry (id INTEGER PRIMARY KEY, title TEXT, description TEXT, status INTEGER);
+         INSERT INTO entry VALUES (1, 'One', NULL, 0);",
+    )
+    .unwrap();
+    let app = AppServer::on_sqlite(folder.path());
+    assert_eq!(app.json("POST", "/api/entries/1/turn", "").status, 204);
+    let status = file.query_row("SELECT status FROM entry", [], |row| row.get(0));
+    assert_eq!(status, Ok(true));
+    let unread = app.get("/api/entries/1");
+    assert_eq!(unread.status, 503);
+    assert!(
+        value(&unread)["error"]
+            .as_str()
+            .unwrap()
+            .starts_with("The database could not do this."),
+        "{}",
+        unread.body
+    );
+}
+
+#[test]
 fn lists_are_paged_and_whole() {
     let folder = tempdir().unwrap();
     let app = AppServer::on_sqlite(folder.path());

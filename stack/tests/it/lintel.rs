@@ -116,6 +116,11 @@ pub(crate) struct Lintel {
 impl Lintel {
     /// Starts it and waits until it is ready.
     pub(crate) fn start(root: &TempDir, more: &[&str]) -> Self {
+        Self::start_in(root, more, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_in(root: &TempDir, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let ports = Ports::choose();
         let output = root.path().join("output");
         let data_dir = root.path().join("data");
@@ -125,6 +130,7 @@ impl Lintel {
             .arg("--data-dir")
             .arg(&data_dir)
             .args(more)
+            .envs(environment.iter().copied())
             .stdout(out.try_clone().unwrap())
             .stderr(out)
             .spawn()

@@ -116,8 +116,15 @@ fn a_database_that_cannot_be_reached() {
 fn a_database_that_is_none() {
     assert_contains(
         &refused(&["--database", "postgres://db/app"], 1),
-        &["DATABASE_URL", "mysql://"],
+        &["--database: ", "mysql://"],
     );
+}
+
+#[test]
+fn a_database_file_that_cannot_be_opened() {
+    let url = "sqlite:///no/such/directory/lintel.db";
+    let complaint = refused(&["--database", url], 2);
+    assert_contains(&complaint, &[url, "make its file usable", "--database"]);
 }
 
 #[test]

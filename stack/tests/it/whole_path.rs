@@ -62,6 +62,20 @@ fn one_command_serves_the_application_and_keeps_what_was_entered() {
 }
 
 #[test]
+fn only_the_app_servers_know_the_way_to_the_database() {
+    let root = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", root.path().join("own.db").display());
+    let lintel = Lintel::start_in(&root, &[], &[("DATABASE_URL", &url)]);
+    for (child, knows) in [("appserver run", true), ("proxy run", false)] {
+        let environ = fs::read(format!("/proc/{}/environ", lintel.child(child))).unwrap();
+        let environ = String::from_utf8(environ).unwrap();
+        assert_eq!(environ.contains(&url), knows, "{child}");
+        assert_eq!(environ.contains("SECRET_KEY"), knows, "{child}");
+    }
+    lintel.stop();
+}
+
+#[test]
 fn a_killed_app_server_is_started_again_and_nobody_notices() {
     let root = tempfile::tempdir().unwrap();
     let lintel = Lintel::start(&root, &[]);
