@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use crate::model::TargetSettings;
 use crate::target_group::TargetGroup;
 
-/// An answer takes at most this long, or the refresh time if that is shorter.
+/// An answer takes at most this long, however often one is asked for: a slow name server is better than none.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +37,10 @@ pub(super) async fn follow(
     refresh: Duration,
     lookup: impl AsyncFn(&str) -> io::Result<Vec<IpAddr>>,
 ) {
-    let limit = refresh.min(LOOKUP_TIMEOUT);
     let target_group = group.name();
     let mut failing = false;
     loop {
-        match answer(lookup(name), limit).await {
+        match answer(lookup(name)).await {
             Ok(addresses) => {
                 if failing {
                     tracing::info!(target_group, name, "discovery works again");
@@ -64,11 +63,10 @@ pub(super) async fn follow(
 
 async fn answer(
     lookup: impl Future<Output = io::Result<Vec<IpAddr>>>,
-    limit: Duration,
 ) -> Result<Vec<IpAddr>, LookupError> {
-    let addresses = timeout(limit, lookup)
+    let addresses = timeout(LOOKUP_TIMEOUT, lookup)
         .await
-        .map_err(|_| LookupError::TimedOut(limit))??;
+        .map_err(|_| LookupError::TimedOut(LOOKUP_TIMEOUT))??;
     if addresses.is_empty() {
         return Err(LookupError::Empty);
     }

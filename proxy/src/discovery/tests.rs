@@ -113,6 +113,27 @@ async fn a_silent_name_server_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_server_slower_than_the_refresh_is_waited_for() {
+    let mut settings = by_dns("app");
+    settings.discovery = settings.discovery.map(|discovery| match discovery {
+        Discovery::Dns { name, .. } => Discovery::Dns {
+            name,
+            refresh: Duration::from_secs(1),
+        },
+    });
+    let group = TargetGroup::new(settings);
+    let lookup = async |_: &str| {
+        sleep(Duration::from_secs(4)).await;
+        Ok(addresses(&["10.0.0.1"]))
+    };
+    let script = async {
+        sleep(Duration::from_millis(4_010)).await;
+        assert_eq!(known(&group), ["10.0.0.1:8000"]);
+    };
+    during(&group, lookup, script).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reload_changes_the_name_the_port_or_ends_it() {
     let group = TargetGroup::new(by_dns("one"));
     let lookup = async |name: &str| {
