@@ -6,6 +6,7 @@ mod api;
 mod client;
 mod forms;
 mod mariadb;
+mod pages;
 mod process;
 mod stop;
 mod store;
