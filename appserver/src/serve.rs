@@ -120,21 +120,24 @@ async fn stop_in_order(
 /// Once the database was reached this never ends: a database that is lost later may come back.
 async fn reach_database(app: &App, settings: &Settings) -> anyhow::Error {
     let attempts = settings.attempts;
-    for attempt in 1..=attempts {
-        match schema::migrate(app.store().database()).await {
+    let mut attempt = 1;
+    loop {
+        let error = match schema::migrate(app.store().database()).await {
             Ok(()) => {
                 app.database_reached();
                 tracing::info!("the database was reached");
                 return std::future::pending().await;
             }
-            Err(error) => tracing::warn!(%error, attempt, attempts, "the database was not reached"),
+            Err(error) => error,
+        };
+        tracing::warn!(%error, attempt, attempts, "the database cannot be used yet");
+        if attempt >= attempts {
+            return anyhow!(
+                "the database {} cannot be used: {error}; start it, or correct DATABASE_URL",
+                settings.database
+            );
         }
-        if attempt < attempts {
-            tokio::time::sleep(ATTEMPT_INTERVAL).await;
-        }
+        attempt += 1;
+        tokio::time::sleep(ATTEMPT_INTERVAL).await;
     }
-    anyhow!(
-        "the database {} was not reached in {attempts} attempts; start it, or correct DATABASE_URL (the log has the cause)",
-        settings.database
-    )
 }
