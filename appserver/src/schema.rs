@@ -37,10 +37,10 @@ pub async fn migrate(database: &Database) -> Result<(), DatabaseError> {
 async fn migrate_mysql(pool: &MySqlPool) -> Result<(), DatabaseError> {
     let mut connection = pool.dedicated_connection().await?;
     let conn = &mut connection.conn;
-    // Lock names are the server's, at most 64 characters: hence the digest of the database's name.
+    // Lock names are the server's, at most 64 characters: hence the digest of the database's name. (MySQL 9 has no MD5.)
     let locked: Option<Option<i64>> = conn
         .exec_first(
-            "SELECT GET_LOCK(CONCAT('lintel.schema.', MD5(DATABASE())), ?)",
+            "SELECT GET_LOCK(CONCAT('lintel.schema.', LEFT(SHA2(DATABASE(), 256), 40)), ?)",
             (LOCK_SECONDS,),
         )
         .await?;

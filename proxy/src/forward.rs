@@ -134,9 +134,10 @@ impl Forwarder<'_> {
                 return exchanged.map_err(|failure| failure.error);
             };
             let replay = reused && !fresh && retry == Retry::Safe && may_replay(&request, &failure);
-            if !replay || !self.group.budget.withdraw() {
+            if !replay {
                 return Err(failure.error);
             }
+            self.group.budget.charge();
             self.group.metrics.retries.inc();
             fresh = true;
         }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{HeaderValue, LOCATION};
-use http::{Method, Request, Response, StatusCode, request};
+use http::header::{CONTENT_LENGTH, HeaderValue, LOCATION};
+use http::{Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use lintel_common::server::{Connection, Event, Handler, Options};
@@ -154,6 +154,11 @@ impl Listener {
             Forwarded::Response(mut response) => {
                 record.target_answered(response.status().as_u16());
                 headers::to_client(response.headers_mut(), rewritten.trailers, false);
+                // The version is each hop's own: with an HTTP/1.0 target's, a broken off body would look whole.
+                *response.version_mut() = Version::HTTP_11;
+                if response.status() == StatusCode::NO_CONTENT {
+                    response.headers_mut().remove(CONTENT_LENGTH);
+                }
                 Ok(Answer::Target(response))
             }
             Forwarded::Switched {

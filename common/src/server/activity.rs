@@ -12,6 +12,9 @@ use tokio::time::Instant;
 use super::OpenConnection;
 use crate::metered::Meter;
 
+/// A write of at least so many bytes carries content: acknowledgements of HTTP/2 (PING, SETTINGS) are far smaller.
+const CONTENT: usize = 256;
+
 /// Shared by the stream, the exchanges and the watchdog of one connection. Atomic because an upgraded stream must be
 /// `Send`, not because another thread looks.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub(super) struct Activity {
     /// Milliseconds from `created`, plus one, at which the head now being read began; 0 = none is.
     head_since: AtomicU64,
     closing: AtomicBool,
-    bytes_count: AtomicBool,
+    only_content: AtomicBool,
     cut: AtomicU8,
 }
 
@@ -47,7 +50,7 @@ impl Default for Activity {
             answering: AtomicU32::new(0),
             head_since: AtomicU64::new(0),
             closing: AtomicBool::new(false),
-            bytes_count: AtomicBool::new(true),
+            only_content: AtomicBool::new(false),
             cut: AtomicU8::new(0),
         }
     }
@@ -88,9 +91,10 @@ impl Activity {
         }
     }
 
-    /// Only requests and what is said of their bodies count from here on.
-    pub(super) fn ignore_bytes(&self) {
-        self.bytes_count.store(false, Relaxed);
+    /// From here on only what carries content counts: requests, what is said of their bodies, and writes that are larger
+    /// than frames which only keep a connection going.
+    pub(super) fn count_only_content(&self) {
+        self.only_content.store(true, Relaxed);
     }
 
     pub(super) fn moved_on(&self) {
@@ -120,7 +124,7 @@ impl Activity {
     }
 
     fn read(&self, bytes: usize) {
-        if !self.bytes_count.load(Relaxed) {
+        if self.only_content.load(Relaxed) {
             return;
         }
         self.bytes.fetch_add(bytes as u64, Relaxed);
@@ -131,10 +135,9 @@ impl Activity {
     }
 
     fn wrote(&self, bytes: usize) {
-        if !self.bytes_count.load(Relaxed) {
-            return;
+        if bytes >= CONTENT || !self.only_content.load(Relaxed) {
+            self.bytes.fetch_add(bytes as u64, Relaxed);
         }
-        self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 }
 

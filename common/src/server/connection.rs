@@ -122,7 +122,7 @@ pub(super) async fn run<H: Handler>(
     connection.http2 = session.alpn_protocol() == Some(b"h2");
     if connection.http2 {
         // PING and SETTINGS are bytes too, but nobody's request.
-        connection.activity.ignore_bytes();
+        connection.activity.count_only_content();
     }
     let stream = connection.watched(stream, open);
     if connection.http2 {

@@ -26,15 +26,14 @@ impl RetryBudget {
         }
     }
 
-    /// Whether a replay could be afforded now.
+    /// Whether a request that begins now may come to need a replay.
     pub fn is_solvent(&self) -> bool {
         self.0.load(Relaxed) >= REPLAY
     }
 
-    /// Whether a replay can be afforded; if so it is paid.
-    pub fn withdraw(&self) -> bool {
-        let afford = |tokens: i32| (tokens >= REPLAY).then(|| tokens - REPLAY);
-        self.0.fetch_update(Relaxed, Relaxed, afford).is_ok()
+    /// A replay is made. Requests that began together may overdraw the budget; those that begin later pay it back.
+    pub fn charge(&self) {
+        self.0.fetch_sub(REPLAY, Relaxed);
     }
 }
 
@@ -42,17 +41,36 @@ impl RetryBudget {
 mod tests {
     use super::*;
 
+    /// Whether a request that comes now is replayed if it fails.
+    fn fails(budget: &RetryBudget) -> bool {
+        let replayed = budget.is_solvent();
+        if replayed {
+            budget.charge();
+        }
+        replayed
+    }
+
     #[test]
     fn one_replay_in_five_requests_once_the_savings_are_gone() {
         let budget = RetryBudget::default();
-        let saved = (0..1000).take_while(|_| budget.withdraw()).count();
-        assert_eq!(saved, 100);
+        assert_eq!((0..1000).take_while(|_| fails(&budget)).count(), 100);
         let replays = (0..1000)
             .filter(|_| {
                 budget.deposit();
-                budget.withdraw()
+                fails(&budget)
             })
             .count();
         assert_eq!(replays, 200);
+    }
+
+    #[test]
+    fn what_is_overdrawn_is_paid_back_first() {
+        let budget = RetryBudget::default();
+        (0..150).for_each(|_| budget.charge());
+        let until_solvent = (0..1000).take_while(|_| {
+            budget.deposit();
+            !budget.is_solvent()
+        });
+        assert_eq!(until_solvent.count(), 5 * 51 - 1);
     }
 }

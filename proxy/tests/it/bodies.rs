@@ -426,6 +426,39 @@ fn bytes_on_an_idle_connection_are_never_an_answer() {
 }
 
 #[test]
+fn an_old_targets_version_is_its_own() {
+    let target = raw("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    let proxy = behind(&target);
+    let mut client = proxy.connect();
+    for _ in 0..2 {
+        let seen = client.get("/");
+        assert!(seen.start.starts_with("HTTP/1.1 200"), "{seen:?}");
+        assert_eq!(seen.text(), "hello");
+    }
+    // Without a length the end of the body is the end of the connection: the client must be able to tell a broken one.
+    let target = Target::scripted(|connection| {
+        connection.request()?;
+        connection.send("HTTP/1.0 200 OK\r\n\r\nhel")?;
+        connection.reset_at_end();
+        Ok(())
+    });
+    let proxy = behind(&target);
+    let mut client = proxy.connect();
+    client.send(get("/")).unwrap();
+    assert!(client.response().is_err());
+}
+
+#[test]
+fn a_response_without_content_says_no_length_of_it() {
+    let target = raw("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n");
+    let proxy = behind(&target);
+    let seen = proxy
+        .connect()
+        .exchange("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(!seen.has("content-length"), "{seen:?}");
+}
+
+#[test]
 fn a_response_that_has_no_body_has_none() {
     for answer in [
         "HTTP/1.1 204 No Content\r\n\r\n",

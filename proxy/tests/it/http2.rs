@@ -265,3 +265,28 @@ async fn a_response_without_content_says_no_length() {
     assert_eq!(answer.status(), 204);
     assert!(!answer.headers().contains_key("content-length"));
 }
+
+/// The last of a response may lie with us long after its target has sent it.
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_all_of_it() {
+    const WINDOW: usize = 16 * 1024;
+    const BODY: usize = 60 * 1024;
+    let target = Target::answering(|_| ok(&"x".repeat(BODY)));
+    let proxy = Setup::to([target.address])
+        .https()
+        .with("idle_timeout = 0.6")
+        .start();
+    let client = Http2::connect_with_window(proxy.address(), WINDOW as u32).await;
+    let response = client.send(request("GET", "/", empty())).await.unwrap();
+    let mut body = response.into_body();
+    let mut read = 0;
+    while let Some(frame) = body.frame().await {
+        let piece = frame.unwrap().into_data().unwrap();
+        read += piece.len();
+        // A window of 16 KiB in 0.4 s: slower than the idle time-out as a whole, but never still for as long.
+        let share = piece.len() as f64 / WINDOW as f64;
+        tokio::time::sleep(Duration::from_millis(400).mul_f64(share)).await;
+    }
+    assert_eq!(read, BODY);
+    assert!(proxy.log_line()["reason"].is_null());
+}

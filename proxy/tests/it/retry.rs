@@ -1,6 +1,7 @@
 //! Another attempt where the request certainly has not run, and none where it may have.
 
 use std::collections::HashMap;
+use std::thread;
 
 use crate::harness::client::post;
 use crate::harness::{Message, Proxy, Refusing, Setup, Target, ok};
@@ -110,7 +111,7 @@ enum Posts {
 /// 2,000 requests from 4 clients, every other one a POST.
 fn assert_none_runs_twice(target: &Target, posts: Posts) {
     let proxy = Setup::to([target.address]).start();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for client in 0..4 {
             let proxy = &proxy;
             scope.spawn(move || {
@@ -272,6 +273,31 @@ fn when_everything_fails_the_load_does_not_multiply() {
     let replays = target.requests().len() - 600;
     assert!(replays <= 100 + 600 / 5, "{replays} replays");
     assert_eq!(retries(&proxy), i64::try_from(replays).unwrap());
+}
+
+/// The same with many at once: those that began while a replay could be afforded get theirs.
+#[test]
+fn when_everything_fails_for_many_at_once_nobody_is_refused_a_replay() {
+    let target = resets_the_second_request();
+    let proxy = Setup::to([target.address]).start();
+    let failed: usize = thread::scope(|scope| {
+        let clients: Vec<_> = (0..16)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = proxy.connect();
+                    let failed = |_: &usize| client.get("/").status() == 502;
+                    (0..100).filter(failed).count()
+                })
+            })
+            .collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .sum()
+    });
+    assert_eq!(failed, 0);
+    let replays = target.requests().len() - 1600;
+    assert!(replays <= 100 + 1600 / 5 + 16, "{replays} replays");
 }
 
 #[test]

@@ -27,12 +27,18 @@ pub struct Http2 {
 
 impl Http2 {
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::connect_with_window(address, 1024 * 1024).await
+    }
+
+    /// `window`: bytes of a response that may be on their way without having been read.
+    pub async fn connect_with_window(address: SocketAddr, window: u32) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("example.com").unwrap();
         let connector = tokio_rustls::TlsConnector::from(tls::client_config(&["h2", "http/1.1"]));
         let stream = connector.connect(name, stream).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         let (sender, driver) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(window)
             .handshake(TokioIo::new(stream))
             .await
             .unwrap();
