@@ -88,6 +88,9 @@ pub(super) async fn a_foreign_table_is_refused(server: &MariaDb) {
     );
 }
 
+/// ER_NO_SUCH_THREAD
+const NO_SUCH_THREAD: u16 = 1094;
+
 pub(super) async fn lost_connections_cost_no_read(server: &MariaDb) {
     let entries = Entries::new(open(&server.url("original")), None);
     let id = EntryId::new(1).unwrap();
@@ -106,9 +109,10 @@ pub(super) async fn lost_connections_cost_no_read(server: &MariaDb) {
             .unwrap();
         assert!(!ids.is_empty());
         for id in ids {
-            conn.query_drop(format!("KILL CONNECTION {id}"))
-                .await
-                .unwrap();
+            let killed = conn.query_drop(format!("KILL CONNECTION {id}")).await;
+            // One that was closing anyway may have gone by now.
+            let gone = matches!(&killed, Err(mysql_async::Error::Server(error)) if error.code == NO_SUCH_THREAD);
+            assert!(killed.is_ok() || gone, "{killed:?}");
         }
         // At once, so that no connection has been idle for long enough to be asked first.
         for _ in 0..10 {
