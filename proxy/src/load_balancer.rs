@@ -76,6 +76,8 @@ pub enum ReloadError {
     Config(Vec<Diagnostic>),
     #[error("the configuration could not be read: {0}; report this as a mistake of the program")]
     Panicked(#[from] tokio::task::JoinError),
+    #[error("the configuration was not read within 5 s; look at the disk or pipe that it lies on")]
+    Unread,
     #[error("load_balancer.{0} cannot change while running; restart to change it")]
     NeedsRestart(&'static str),
     #[error(transparent)]

@@ -24,6 +24,9 @@ use crate::target_group::TargetGroup;
 use crate::worker::{Shared, Socket, Worker};
 use crate::{config, discovery, health_check, socket};
 
+/// How long the files of a reload may take to be read. A pipe or a network disk may never answer.
+const READ_LIMIT: Duration = Duration::from_secs(5);
+
 /// How long workers may take to notice that the time for finishing is over.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
 
@@ -233,7 +236,10 @@ impl Control {
     async fn try_reload(&mut self) -> Result<super::Changes, ReloadError> {
         let path = self.config.clone().ok_or(ReloadError::NoFile)?;
         // On a thread of its own: health checks do not wait for a disk that does not answer.
-        let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await?;
+        let loading = tokio::task::spawn_blocking(move || config::load(&path));
+        let loaded = tokio::time::timeout(READ_LIMIT, loading)
+            .await
+            .map_err(|_| ReloadError::Unread)??;
         self.apply(loaded.map_err(ReloadError::Config)?.model).await
     }
 

@@ -13,6 +13,7 @@ mod access_log;
 mod admin;
 mod balance;
 mod bodies;
+mod endings;
 mod headers;
 mod http2;
 mod logs;

@@ -181,6 +181,13 @@ fn a_file_that_does_not_come_holds_up_neither_the_admin_endpoints_nor_the_stop()
     let _silent = eventually("the reload", || options.open(&file).ok());
     let health = program.admin("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(health.status(), 200);
+    until("the reload to be given up", || {
+        let metrics = program.admin("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        metrics
+            .text()
+            .contains("reload_count_total{result=\"refused\"} 1")
+    });
+    program.signal(Signal::HUP);
     program.stop();
 }
 
