@@ -1,11 +1,14 @@
 //! The program `lintel-benches`: measurements of Lintel and of whatever stands beside it. Here is only the choice of the
 //! subcommand, one a module; the microbenchmarks are apart, in `benches/`, and run by `cargo bench`.
 
+mod leash;
 mod load;
+mod origin;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// Measurements of Lintel, and a load generator for your own servers.
 #[derive(Debug, Parser)]
@@ -19,10 +22,31 @@ struct CommandLine {
 enum Command {
     /// Send requests to a URL and report what came of them
     Load(load::Options),
+    /// The servers behind what is measured
+    #[command(hide = true)]
+    Origin(origin::Options),
+    /// The proxy that is measured: the same program as lintel-proxy, so that one build has both
+    #[command(hide = true, disable_help_flag = true)]
+    Proxy(PassedOn),
+    /// Become PROGRAM, and end when PARENT ends
+    #[command(hide = true)]
+    Leash(leash::Leash),
+}
+
+#[derive(Debug, Args)]
+struct PassedOn {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
     match CommandLine::parse().command {
         Command::Load(options) => load::main(&options),
+        Command::Origin(options) => origin::main(&options),
+        Command::Proxy(PassedOn { arguments }) => {
+            let name = OsString::from("lintel-benches proxy");
+            lintel_proxy::main(std::iter::once(name).chain(arguments).collect())
+        }
+        Command::Leash(leash) => leash::main(&leash),
     }
 }

@@ -1,5 +1,5 @@
-//! The load generator as its users meet it, a process with arguments, an exit code and JSON, against a server that counts
-//! for itself.
+//! The program as its users meet it, a process with arguments, an exit code and JSON; the load generator against a server
+//! that counts for itself.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,4 +7,5 @@
 )]
 
 mod load;
+mod origin;
 mod server;
