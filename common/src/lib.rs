@@ -1,12 +1,14 @@
 //! Mechanism that both tiers of Lintel use. Nothing here knows what a load balancer or an application is.
 //!
-//! In reading order: a [`server`] accepts connections and hands requests to a `Handler`, over [`tls`] if asked, until
-//! [`shutdown`]; [`forwarded`] reads and writes the forwarding headers; [`config_file`], [`telemetry`] and [`metrics`]
-//! are what every process needs around that, and a [`line_queue`] keeps slow disks and pipes out of the way.
+//! In reading order: a [`server`] accepts connections, each a [`stream`], with [`tls`] if asked, and hands requests to a
+//! `Handler` until [`shutdown`]; [`forwarded`] reads and writes the forwarding headers; [`config_file`], [`telemetry`] and
+//! [`metrics`] are what every process needs around that, and a [`line_queue`] keeps slow disks and pipes out of the way.
 
 pub mod server;
 
 pub mod tls;
+
+pub mod stream;
 
 pub mod metered;
 

@@ -24,7 +24,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-pub use connection::{Connection, Cut, TlsInfo};
+pub use connection::{Connection, Cut, Established, TlsInfo};
 pub use options::Options;
 
 use crate::metrics::GaugeGuard;
@@ -62,6 +62,21 @@ pub trait Handler: 'static {
     /// Limits and time-outs for a new connection; `None` = those that `serve` was given.
     fn options(&self) -> Option<Rc<Options>> {
         None
+    }
+
+    /// Serves one HTTP/1.1 connection to its end. By default hyper does, and calls [`handle`](Self::handle); a handler that
+    /// speaks HTTP/1.1 itself keeps to the same options and the same shutdown.
+    fn http1(
+        self: Rc<Self>,
+        established: Established,
+        connection: Rc<Connection>,
+        options: Rc<Options>,
+        shutdown: Shutdown,
+    ) -> impl Future<Output = ()> + 'static
+    where
+        Self: Sized,
+    {
+        connection::http1(established, self, connection, options, shutdown)
     }
 
     /// What happens outside of requests, for logs and metrics.
@@ -193,14 +208,15 @@ struct Accepted {
 
 /// How many connections are open, and who wants to know when none is. Atomic because an upgraded connection's guard
 /// travels with its stream.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct OpenConnections {
     count: AtomicUsize,
     changed: Notify,
 }
 
 /// Lives as long as its connection, upgraded or not.
-struct OpenConnection {
+#[derive(Debug)]
+pub struct OpenConnection {
     all: Arc<OpenConnections>,
     _active: Option<GaugeGuard>,
 }

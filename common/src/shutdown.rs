@@ -2,6 +2,8 @@
 //! ([`Shutdown::expired`]). Who asks, and how long lies between, is the caller's: [`on_signals`] is the usual way.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,24 +18,40 @@ enum Phase {
 
 /// What tasks watch. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Shutdown(watch::Receiver<Phase>);
+pub struct Shutdown {
+    changes: watch::Receiver<Phase>,
+    /// The same, to be looked at in passing: every request does, and the channel's lock is shared by all threads.
+    now: Arc<AtomicU8>,
+}
 
 /// What asks them to stop. Dropping it asks nothing.
 #[derive(Debug, Clone)]
-pub struct ShutdownTrigger(watch::Sender<Phase>);
+pub struct ShutdownTrigger {
+    changes: watch::Sender<Phase>,
+    now: Arc<AtomicU8>,
+}
 
 pub fn channel() -> (ShutdownTrigger, Shutdown) {
     let (sender, receiver) = watch::channel(Phase::Running);
-    (ShutdownTrigger(sender), Shutdown(receiver))
+    let now = Arc::new(AtomicU8::new(Phase::Running as u8));
+    let trigger = ShutdownTrigger {
+        changes: sender,
+        now: Arc::clone(&now),
+    };
+    let shutdown = Shutdown {
+        changes: receiver,
+        now,
+    };
+    (trigger, shutdown)
 }
 
 impl Shutdown {
     pub fn is_requested(&self) -> bool {
-        *self.0.borrow() >= Phase::Requested
+        self.now.load(Ordering::Acquire) >= Phase::Requested as u8
     }
 
     pub fn is_expired(&self) -> bool {
-        *self.0.borrow() >= Phase::Expired
+        self.now.load(Ordering::Acquire) >= Phase::Expired as u8
     }
 
     /// Resolves once a stop was asked for: take nothing new, finish what runs.
@@ -47,7 +65,7 @@ impl Shutdown {
     }
 
     async fn reached(&self, phase: Phase) {
-        let mut receiver = self.0.clone();
+        let mut receiver = self.changes.clone();
         if receiver.wait_for(|now| *now >= phase).await.is_err() {
             // The trigger is gone without having asked: nobody can ask any more.
             std::future::pending::<()>().await;
@@ -66,18 +84,22 @@ impl ShutdownTrigger {
 
     /// Whether anything that this stops is still there.
     pub fn is_watched(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.changes.receiver_count() > 0
     }
 
     pub fn subscribe(&self) -> Shutdown {
-        Shutdown(self.0.subscribe())
+        Shutdown {
+            changes: self.changes.subscribe(),
+            now: Arc::clone(&self.now),
+        }
     }
 
     fn advance(&self, phase: Phase) {
-        self.0.send_if_modified(|now| {
+        self.changes.send_if_modified(|now| {
             let later = phase > *now;
             if later {
                 *now = phase;
+                self.now.store(phase as u8, Ordering::Release);
             }
             later
         });

@@ -1,4 +1,5 @@
-//! One connection, from accept to its end: TLS handshake, HTTP/1.1 or HTTP/2 by hyper, time-outs, draining. A watchdog
+//! One connection, from accept to its end: TLS handshake, HTTP/2 by hyper, HTTP/1.1 by hyper or by the
+//! handler itself, time-outs, draining. A watchdog
 //! beside hyper sees what hyper does not: a client that stopped in the middle of a request head (408), one that stopped
 //! reading, one that has nothing to say.
 
@@ -23,6 +24,7 @@ use super::activity::{Activity, Tracked, Watch};
 use super::{Accepted, Event, Handler, OpenConnection, Options};
 use crate::metered::Metered;
 use crate::shutdown::Shutdown;
+use crate::stream::Stream;
 
 /// Sent to a client whose request head did not become complete; the page is the ALB's.
 const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Time-out\r\n\
@@ -73,16 +75,29 @@ impl Connection {
         self.activity.was_cut()
     }
 
-    fn watched<S>(&self, stream: S, open: OpenConnection) -> Metered<S, Watch> {
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closing(&self) -> bool {
+        self.activity.is_closing()
+    }
+
+    fn watched(&self, established: Established) -> Metered<Stream, Watch> {
         let activity = Arc::clone(&self.activity);
         Metered::new(
-            stream,
+            established.stream,
             Watch {
                 activity,
-                _open: open,
+                _open: established.open,
             },
         )
     }
+}
+
+/// A connection that is ready for its first request.
+#[derive(Debug)]
+pub struct Established {
+    pub stream: Stream,
+    /// The connection counts as open while this lives.
+    pub open: OpenConnection,
 }
 
 pub(super) async fn run<H: Handler>(
@@ -105,8 +120,11 @@ pub(super) async fn run<H: Handler>(
         activity: Arc::default(),
     };
     let Some(config) = handler.tls() else {
-        let stream = connection.watched(stream, open);
-        return http1(stream, handler, Rc::new(connection), options, shutdown).await;
+        let stream = Stream::Plain(stream);
+        let established = Established { stream, open };
+        return handler
+            .http1(established, Rc::new(connection), options, shutdown)
+            .await;
     };
     let stream = match handshake(stream, config, &options, &shutdown).await {
         Ok(stream) => stream,
@@ -124,11 +142,15 @@ pub(super) async fn run<H: Handler>(
         // PING and SETTINGS are bytes too, but nobody's request.
         connection.activity.count_only_content();
     }
-    let stream = connection.watched(stream, open);
+    let stream = Stream::Tls(Box::new(tokio_rustls::TlsStream::Server(stream)));
+    let established = Established { stream, open };
+    let connection = Rc::new(connection);
     if connection.http2 {
-        http2(stream, handler, Rc::new(connection), options, shutdown).await;
+        http2(established, handler, connection, options, shutdown).await;
     } else {
-        http1(stream, handler, Rc::new(connection), options, shutdown).await;
+        handler
+            .http1(established, connection, options, shutdown)
+            .await;
     }
 }
 
@@ -170,16 +192,15 @@ fn tls_info(session: &rustls::ServerConnection) -> Option<TlsInfo> {
     })
 }
 
-async fn http1<H, S>(
-    stream: Metered<S, Watch>,
+/// HTTP/1.1 by hyper.
+pub(super) async fn http1<H: Handler>(
+    established: Established,
     handler: Rc<H>,
     connection: Rc<Connection>,
     options: Rc<Options>,
     shutdown: Shutdown,
-) where
-    H: Handler,
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+) {
+    let stream = connection.watched(established);
     let service = service_fn(|request| {
         let exchange = connection.activity.begin();
         // Called here, so that the handler learns of every request that was read, also when its client has gone by now.
@@ -247,16 +268,14 @@ async fn http1<H, S>(
     }
 }
 
-async fn http2<H, S>(
-    stream: Metered<S, Watch>,
+async fn http2<H: Handler>(
+    established: Established,
     handler: Rc<H>,
     connection: Rc<Connection>,
     options: Rc<Options>,
     shutdown: Shutdown,
-) where
-    H: Handler,
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
+) {
+    let stream = connection.watched(established);
     let service = service_fn(|request| {
         let exchange = connection.activity.begin();
         let answer = Rc::clone(&handler).handle(request, Rc::clone(&connection));
