@@ -1,6 +1,6 @@
 //! `load`: many requests to one URL, each answer checked, and a table of what came of them. This is the spine: where to
-//! ([`endpoint`]), what to send and to expect ([`exchange`]), when ([`schedule`]), the threads that do it ([`generator`])
-//! and what is told about it ([`progress`], [`report`]).
+//! ([`target`]), the threads that send and count ([`generator`]) and what is told about it ([`progress`], [`report`]).
+//! What is sent and expected is the [`client`](crate::client)'s, when is the [`schedule`](crate::schedule)'s.
 //!
 //! Closed loop: every client (a connection, or a stream of one) sends its next request when the last one has ended, so
 //! a slow server is asked less and its slowness shows in requests/s. Open loop (`--rate`): requests are due at fixed
@@ -8,17 +8,11 @@
 //! connection is part of it. A request that needs a new connection pays for it; only those that are open before the
 //! measurement starts are free.
 
-mod endpoint;
-mod exchange;
-mod failure;
 mod generator;
-mod link;
 mod options;
-mod pacer;
 mod progress;
 mod report;
-mod schedule;
-mod tally;
+mod target;
 mod tls;
 
 use std::io::{self, Write as _};
@@ -38,7 +32,8 @@ pub(crate) use options::Options;
 use options::Plan;
 use progress::{Progress, Teller};
 use report::Report;
-use tally::Tally;
+
+use crate::tally::Tally;
 
 const REQUESTS_FAILED: u8 = 1;
 const COULD_NOT_START: u8 = 2;

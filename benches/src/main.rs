@@ -1,9 +1,13 @@
 //! The program `lintel-benches`: measurements of Lintel and of whatever stands beside it. Here is only the choice of the
 //! subcommand, one a module; the microbenchmarks are apart, in `benches/`, and run by `cargo bench`.
 
+mod client;
 mod leash;
 mod load;
 mod origin;
+mod pacer;
+mod schedule;
+mod tally;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

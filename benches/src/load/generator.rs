@@ -10,13 +10,13 @@ use lintel_common::shutdown::Shutdown;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 
-use super::exchange::exchange;
-use super::failure::{Failure, Kind};
-use super::link::Link;
 use super::options::Plan;
-use super::pacer::Pacer;
 use super::progress::Progress;
-use super::tally::Tally;
+use crate::client::exchange::exchange;
+use crate::client::failure::{Failure, Kind};
+use crate::client::link::Link;
+use crate::pacer::Pacer;
+use crate::tally::Tally;
 
 /// A closed loop's client that found no connection tries again after this; it would only measure how fast it is refused.
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);

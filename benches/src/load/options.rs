@@ -9,9 +9,10 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 
-use super::endpoint::Endpoint;
-use super::exchange::{Expectation, Template};
-use super::schedule::Schedule;
+use super::target;
+use crate::client::endpoint::Endpoint;
+use crate::client::exchange::{Expectation, Template};
+use crate::schedule::Schedule;
 
 const AFTER_HELP: &str = "\
 Only answers that pass every check count: the status, and a body as long as its Content-Length or, where there is none,
@@ -111,7 +112,7 @@ impl Plan {
                 "{threads} threads have no use for {connections} connections: use more --connections or fewer --threads"
             );
         }
-        let endpoint = Endpoint::new(
+        let endpoint = target::endpoint(
             &options.url,
             options.http2,
             options.cacert.as_deref(),

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::failure::Kind;
 use super::options::Plan;
-use super::tally::Tally;
+use crate::client::failure::Kind;
+use crate::tally::Tally;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {

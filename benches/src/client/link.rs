@@ -9,22 +9,22 @@ use super::endpoint::{Endpoint, Sender};
 use super::failure::Failure;
 
 #[derive(Default)]
-pub(super) struct Link {
+pub(crate) struct Link {
     /// Held while opening, so that the streams of one connection do not open one each.
     place: Mutex<Option<Sender>>,
     opened: Cell<u64>,
 }
 
 /// A connection for the next request.
-pub(super) struct Taken {
-    pub(super) sender: Sender,
+pub(crate) struct Taken {
+    pub(crate) sender: Sender,
     /// It was opened for this request, so nothing but the server can have ended it.
-    pub(super) fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 impl Link {
     /// The connection there is, if it still lives, else a new one.
-    pub(super) async fn take(&self, endpoint: &Endpoint) -> Result<Taken, Failure> {
+    pub(crate) async fn take(&self, endpoint: &Endpoint) -> Result<Taken, Failure> {
         let mut place = self.place.lock().await;
         if let Some(sender) = living(&mut place).await {
             return Ok(Taken {
@@ -44,19 +44,19 @@ impl Link {
     }
 
     /// Its request has ended: the next one may have it.
-    pub(super) async fn put(&self, sender: Sender) {
+    pub(crate) async fn put(&self, sender: Sender) {
         if let Sender::Http1(_) = sender {
             *self.place.lock().await = Some(sender);
         }
     }
 
     /// It takes no more requests.
-    pub(super) async fn discard(&self) {
+    pub(crate) async fn discard(&self) {
         *self.place.lock().await = None;
     }
 
     /// How often a connection was opened.
-    pub(super) fn opened(&self) -> u64 {
+    pub(crate) fn opened(&self) -> u64 {
         self.opened.get()
     }
 }

@@ -15,10 +15,10 @@ use rustix::time::{
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
 
-use super::schedule::Schedule;
+use crate::schedule::Schedule;
 
 #[derive(Debug)]
-pub(super) struct Pacer {
+pub(crate) struct Pacer {
     schedule: Schedule,
     start: Instant,
     alarm: Alarm,
@@ -30,7 +30,7 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    pub(super) fn new(schedule: Schedule, start: Instant) -> io::Result<Self> {
+    pub(crate) fn new(schedule: Schedule, start: Instant) -> io::Result<Self> {
         Ok(Self {
             schedule,
             start,
@@ -42,7 +42,7 @@ impl Pacer {
     }
 
     /// Makes requests due as time goes by, until all of them are.
-    pub(super) async fn run(&self, clients: usize) -> io::Result<()> {
+    pub(crate) async fn run(&self, clients: usize) -> io::Result<()> {
         loop {
             let elapsed = self.start.elapsed();
             let due = self.schedule.due_by(elapsed);
@@ -60,12 +60,12 @@ impl Pacer {
     }
 
     /// Whoever waits for a request gets none any more.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.waiting.close();
     }
 
     /// When the next request was due, once it is; `None` if there are no more.
-    pub(super) async fn next(&self) -> Option<Instant> {
+    pub(crate) async fn next(&self) -> Option<Instant> {
         self.waiting.acquire().await.ok()?.forget();
         let index = self.taken.get();
         if index == self.schedule.total() {
@@ -76,12 +76,12 @@ impl Pacer {
     }
 
     /// How many requests have become due.
-    pub(super) fn due(&self) -> u64 {
+    pub(crate) fn due(&self) -> u64 {
         self.due.get()
     }
 
     /// How many of them were taken.
-    pub(super) fn taken(&self) -> u64 {
+    pub(crate) fn taken(&self) -> u64 {
         self.taken.get()
     }
 }

@@ -8,7 +8,7 @@ const NANOSECONDS: u128 = 1_000_000_000;
 
 /// One thread's part. Times count from the start of the run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     /// Of all threads together, a second.
     rate: u128,
     duration: Duration,
@@ -17,7 +17,7 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn new(rate: NonZeroU32, duration: Duration, thread: u64, threads: u64) -> Self {
+    pub(crate) fn new(rate: NonZeroU32, duration: Duration, thread: u64, threads: u64) -> Self {
         Self {
             rate: rate.get().into(),
             duration,
@@ -27,13 +27,13 @@ impl Schedule {
     }
 
     /// When the request with this index, from 0, is due.
-    pub(super) fn due(&self, index: u64) -> Duration {
+    pub(crate) fn due(&self, index: u64) -> Duration {
         let nanoseconds = self.place(index) * NANOSECONDS / self.rate;
         Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 
     /// How many are due at this moment or were before, up to the end of the run.
-    pub(super) fn due_by(&self, elapsed: Duration) -> u64 {
+    pub(crate) fn due_by(&self, elapsed: Duration) -> u64 {
         // The first place of all threads that is not yet due, then how many of those before it are ours.
         let next = if elapsed < self.duration {
             ((elapsed.as_nanos() + 1) * self.rate).div_ceil(NANOSECONDS)
@@ -44,7 +44,7 @@ impl Schedule {
     }
 
     /// All that are due before the run is over.
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.due_by(self.duration)
     }
 

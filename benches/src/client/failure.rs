@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// No connection: refused, or its TLS handshake failed.
     Connect(String),
     Status(StatusCode),
@@ -21,7 +21,7 @@ pub(super) enum Failure {
 
 /// What failures are counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Connect,
     Status,
     Length,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// In the order of their values.
-    pub(super) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Connect,
         Self::Status,
         Self::Length,
@@ -39,7 +39,7 @@ impl Kind {
         Self::Timeout,
     ];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Status => "status",
@@ -51,7 +51,7 @@ impl Kind {
 }
 
 impl Failure {
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Connect(_) => Kind::Connect,
             Self::Status(_) => Kind::Status,
@@ -61,11 +61,11 @@ impl Failure {
         }
     }
 
-    pub(super) fn connect(error: &dyn std::error::Error) -> Self {
+    pub(crate) fn connect(error: &dyn std::error::Error) -> Self {
         Self::Connect(with_causes(error))
     }
 
-    pub(super) fn broken(error: &hyper::Error) -> Self {
+    pub(crate) fn broken(error: &hyper::Error) -> Self {
         Self::Broken(with_causes(error))
     }
 }

@@ -20,14 +20,14 @@ const PROGRAM: HeaderValue =
 
 /// What every request is a copy of.
 #[derive(Debug)]
-pub(super) struct Template {
+pub(crate) struct Template {
     head: Request<()>,
     body: Bytes,
 }
 
 /// What an answer must be like to count.
 #[derive(Debug)]
-pub(super) struct Expectation {
+pub(crate) struct Expectation {
     status: Option<StatusCode>,
     /// Of answers without a Content-Length: that of the first one, once there was one. `None` = any.
     length: Option<OnceLock<u64>>,
@@ -35,15 +35,15 @@ pub(super) struct Expectation {
 
 /// One that counts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     /// Body bytes.
-    pub(super) received: u64,
-    pub(super) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
 }
 
 impl Template {
-    pub(super) fn new(
+    pub(crate) fn new(
         url: &Uri,
         http2: bool,
         method: Method,
@@ -90,7 +90,7 @@ impl Template {
 }
 
 impl Expectation {
-    pub(super) fn new(status: Option<StatusCode>, any_length: bool) -> Self {
+    pub(crate) fn new(status: Option<StatusCode>, any_length: bool) -> Self {
         Self {
             status,
             length: (!any_length).then(OnceLock::new),
@@ -119,7 +119,7 @@ impl Expectation {
 }
 
 /// Sends the request on this link and reads its whole answer, within `limit`, connecting included.
-pub(super) async fn exchange(
+pub(crate) async fn exchange(
     link: &Link,
     endpoint: &Endpoint,
     template: &Template,

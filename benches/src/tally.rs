@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use http::StatusCode;
 
-use super::exchange::Answer;
-use super::failure::{Failure, Kind};
+use crate::client::exchange::Answer;
+use crate::client::failure::{Failure, Kind};
 
 /// Longer latencies than this are recorded as this.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -16,26 +16,26 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const SIGNIFICANT_DIGITS: u8 = 3;
 
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Requests whose answers passed every check.
-    pub(super) requests: u64,
+    pub(crate) requests: u64,
     errors: [u64; Kind::ALL.len()],
     /// The first failure of each kind, as an example.
     examples: [Option<Failure>; Kind::ALL.len()],
     /// Every status that was seen, whether it counts or not.
-    pub(super) statuses: BTreeMap<StatusCode, u64>,
+    pub(crate) statuses: BTreeMap<StatusCode, u64>,
     /// Nanoseconds, of the requests that count.
     latencies: Histogram<u64>,
     /// Body bytes of the requests that count.
-    pub(super) received: u64,
-    pub(super) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
     /// Connections opened, the first ones too.
-    pub(super) connections: u64,
+    pub(crate) connections: u64,
     /// Of an open loop: requests whose time came, and those of them that were never sent.
-    pub(super) due: u64,
-    pub(super) not_started: u64,
+    pub(crate) due: u64,
+    pub(crate) not_started: u64,
     /// When the last request ended, well or not.
-    pub(super) last: Option<Instant>,
+    pub(crate) last: Option<Instant>,
 }
 
 impl Default for Tally {
@@ -59,7 +59,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    pub(super) fn record(
+    pub(crate) fn record(
         &mut self,
         began: Instant,
         ended: Instant,
@@ -87,7 +87,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
         for kind in Kind::ALL {
             self.errors[kind as usize] += other.errors(kind);
@@ -108,20 +108,20 @@ impl Tally {
         self.last = self.last.max(other.last);
     }
 
-    pub(super) fn errors(&self, kind: Kind) -> u64 {
+    pub(crate) fn errors(&self, kind: Kind) -> u64 {
         self.errors[kind as usize]
     }
 
-    pub(super) fn all_errors(&self) -> u64 {
+    pub(crate) fn all_errors(&self) -> u64 {
         self.errors.iter().sum()
     }
 
-    pub(super) fn example(&self, kind: Kind) -> Option<&Failure> {
+    pub(crate) fn example(&self, kind: Kind) -> Option<&Failure> {
         self.examples[kind as usize].as_ref()
     }
 
     /// The latency that this share of the requests did not exceed; 0 gives the shortest, 1 the longest.
-    pub(super) fn latency(&self, share: f64) -> Duration {
+    pub(crate) fn latency(&self, share: f64) -> Duration {
         Duration::from_nanos(if share <= 0.0 {
             self.latencies.min()
         } else {
