@@ -2,9 +2,9 @@
 //!
 //! In reading order: a [`load_balancer`] runs [`worker`]s, each of which serves its [`listener`]s. A request passes
 //! through `listener` from top to bottom: its [`rule`] gives an [`action`]; a forward action's [`target_group`] gives a
-//! target, kept honest by [`health_check`] and filled by [`discovery`]; [`forward`] has the exchange with it. What fails
-//! becomes a [`gateway_error`]; what happened goes to the [`access_log`] and the [`metrics`]. [`config`] makes the
-//! [`model`] of all this from a file, and the admin endpoints show it.
+//! target, kept honest by [`health_check`] and filled by [`discovery`]; [`forward`] has the exchange with it, in
+//! [`http1`]. What fails becomes a [`gateway_error`]; what happened goes to the [`access_log`] and the [`metrics`].
+//! [`config`] makes the [`model`] of all this from a file, and the admin endpoints show it.
 
 mod admin;
 mod command;
@@ -25,6 +25,8 @@ pub mod health_check;
 pub mod discovery;
 
 pub mod forward;
+
+pub mod http1;
 
 pub mod gateway_error;
 

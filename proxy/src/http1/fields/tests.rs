@@ -1,0 +1,166 @@
+use super::*;
+
+/// Every name and how it is recognised.
+const NAMES: [(&str, Name); 19] = [
+    ("Host", Name::Host),
+    ("Content-Length", Name::ContentLength),
+    ("Transfer-Encoding", Name::TransferEncoding),
+    ("Connection", Name::Connection),
+    ("Keep-Alive", Name::KeepAlive),
+    ("Proxy-Connection", Name::ProxyConnection),
+    ("TE", Name::Te),
+    ("Trailer", Name::Trailer),
+    ("Upgrade", Name::Upgrade),
+    ("Expect", Name::Expect),
+    ("Cookie", Name::Cookie),
+    ("User-Agent", Name::UserAgent),
+    ("Server", Name::Server),
+    ("Date", Name::Date),
+    ("Location", Name::Location),
+    ("X-Forwarded-For", Name::XForwardedFor),
+    ("X-Forwarded-Proto", Name::XForwardedProto),
+    ("X-Forwarded-Port", Name::XForwardedPort),
+    ("X-Amzn-Trace-Id", Name::XAmznTraceId),
+];
+
+fn fields(lines: &[(&str, &str)]) -> Fields {
+    let mut fields = Fields::default();
+    for (spelled, value) in lines {
+        fields.push(spelled, value.as_bytes());
+    }
+    fields
+}
+
+#[test]
+fn a_name_is_recognised_in_any_case() {
+    for (spelled, name) in NAMES {
+        for spelled in [
+            spelled.to_owned(),
+            spelled.to_ascii_lowercase(),
+            spelled.to_ascii_uppercase(),
+        ] {
+            assert_eq!(Name::of(spelled.as_bytes()), name, "{spelled}");
+        }
+    }
+}
+
+/// One byte more, fewer or other is another name.
+#[test]
+fn nothing_but_the_name_itself_is_recognised() {
+    for (spelled, name) in NAMES {
+        let bytes = spelled.as_bytes();
+        let mut others = vec![
+            bytes[1..].to_vec(),
+            bytes[..bytes.len() - 1].to_vec(),
+            [bytes, b"s"].concat(),
+        ];
+        for place in 0..bytes.len() {
+            let mut other = bytes.to_vec();
+            other[place] = b'!';
+            others.push(other);
+        }
+        for other in others {
+            assert_ne!(Name::of(&other), name, "{}", other.escape_ascii());
+        }
+    }
+    assert_eq!(Name::of(b""), Name::Other);
+}
+
+#[test]
+fn what_poses_as_a_field_of_the_load_balancer_is_disguised() {
+    for spelled in [
+        "X-Amzn-Tls-Version",
+        "x-amzn-tls-",
+        "X-AMZN-TLS-CIPHER-SUITE",
+        "X-Amzn-Mtls-Clientcert",
+        "x_amzn_mtls_clientcert",
+        "X_Forwarded_For",
+        "X-Forwarded_For",
+        "x_forwarded-proto",
+        "X-Forwarded-For_",
+        "X_Forwarded_Host",
+        "X_Amzn_Trace_Id",
+        "x-amzn-oidc_data",
+        "Content_Length",
+        "TRANSFER_ENCODING",
+    ] {
+        assert_eq!(Name::of(spelled.as_bytes()), Name::Disguised, "{spelled}");
+    }
+    for spelled in [
+        "X-Forwarded-Host",
+        "X-Amzn-Oidc-Data",
+        "X-Amzn-Tls",
+        "X_Forwarded",
+        "X_Real_Ip",
+        "Content_Type",
+        "Content_Lengths",
+        "Keep_Alive",
+        "User_Agent",
+        "_",
+        "x",
+    ] {
+        assert_eq!(Name::of(spelled.as_bytes()), Name::Other, "{spelled}");
+    }
+}
+
+#[test]
+fn fields_stay_in_order_as_spelled_and_repeated() {
+    let lines = [
+        ("hOST", "a"),
+        ("Set-Cookie", "one"),
+        ("X-Empty", ""),
+        ("set-cookie", "two"),
+    ];
+    let fields = fields(&lines);
+    let read: Vec<_> = fields
+        .iter()
+        .map(|field| (field.spelled, str::from_utf8(field.value).unwrap()))
+        .collect();
+    assert_eq!(read, lines);
+    assert_eq!(fields.len(), 4);
+    assert!(!fields.is_empty());
+    assert!(Fields::default().is_empty());
+}
+
+#[test]
+fn fields_are_found_by_name_and_by_spelling() {
+    let fields = fields(&[
+        ("Cookie", "a=1"),
+        ("Set-Cookie", "one"),
+        ("cookie", "b=2"),
+        ("SET-COOKIE", "two"),
+    ]);
+    assert_eq!(fields.get(Name::Cookie), Some(&b"a=1"[..]));
+    assert_eq!(fields.get(Name::Host), None);
+    let cookies: Vec<_> = fields.get_all(Name::Cookie).collect();
+    assert_eq!(cookies, [b"a=1", b"b=2"]);
+    let set: Vec<_> = fields.named("set-cookie").collect();
+    assert_eq!(set, [b"one", b"two"]);
+    assert_eq!(fields.named("set-cooki").count(), 0);
+}
+
+#[test]
+fn tokens_are_items_of_a_list_over_all_lines() {
+    let fields = fields(&[
+        ("Connection", "Keep-Alive ,\tUpgrade,,"),
+        ("Connection", "x-closed"),
+        ("TE", "trailers;q=0.5"),
+    ]);
+    for token in ["keep-alive", "UPGRADE", "X-Closed"] {
+        assert!(fields.has_token(Name::Connection, token), "{token}");
+    }
+    for token in ["close", "keep", "keep-alive ,"] {
+        assert!(!fields.has_token(Name::Connection, token), "{token}");
+    }
+    assert!(!fields.has_token(Name::Te, "trailers"));
+    assert!(!fields.has_token(Name::Upgrade, "upgrade"));
+}
+
+#[test]
+fn size_is_what_is_written() {
+    let fields = fields(&[("A", "b"), ("Content-Type", "text/plain"), ("X", "")]);
+    let mut out = b"before ".to_vec();
+    fields.write(&mut out);
+    assert_eq!(out, b"before A: b\r\nContent-Type: text/plain\r\nX: \r\n");
+    assert_eq!(fields.size(), out.len() - "before ".len());
+}

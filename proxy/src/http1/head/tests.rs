@@ -1,0 +1,163 @@
+use super::*;
+
+fn fields(lines: &[(&str, &str)]) -> Fields {
+    let mut fields = Fields::default();
+    for (spelled, value) in lines {
+        fields.push(spelled, value.as_bytes());
+    }
+    fields
+}
+
+fn length(lines: &[(&str, &str)]) -> Result<Option<Length>, Malformed> {
+    let framing = Framing::of(&fields(lines), Version::HTTP_11);
+    framing.map(|framing| framing.length)
+}
+
+#[test]
+fn one_length_or_chunked_or_neither() {
+    let known = |length| Ok(Some(Length::Known(length)));
+    for (lines, expected) in [
+        (&[][..], Ok(None)),
+        (&[("content-length", "0")], known(0)),
+        (&[("Content-Length", "0042")], known(42)),
+        (
+            &[("Content-Length", "18446744073709551615")],
+            known(u64::MAX),
+        ),
+        (
+            &[("transfer-encoding", "Chunked")],
+            Ok(Some(Length::Chunked)),
+        ),
+        (
+            &[("Content_Length", "5"), ("Transfer_Encoding", "x")],
+            Ok(None),
+        ),
+        (
+            &[("Content-Length", "5"), ("Content-Length", "5")],
+            Err(Malformed::RepeatedContentLength),
+        ),
+        (
+            &[("Content-Length", "5"), ("content-length", "6")],
+            Err(Malformed::RepeatedContentLength),
+        ),
+        (
+            &[
+                ("Transfer-Encoding", "chunked"),
+                ("Transfer-Encoding", "chunked"),
+            ],
+            Err(Malformed::RepeatedTransferEncoding),
+        ),
+        (
+            &[("Content-Length", "5"), ("Transfer-Encoding", "chunked")],
+            Err(Malformed::TwoLengths),
+        ),
+        (
+            &[("Transfer-Encoding", "chunked"), ("Content-Length", "5")],
+            Err(Malformed::TwoLengths),
+        ),
+    ] {
+        assert_eq!(length(lines), expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_content_length_is_digits_only() {
+    for value in [
+        "",
+        "+5",
+        "-5",
+        "5 5",
+        "5,5",
+        "5, 5",
+        "0x5",
+        "5.0",
+        "5e1",
+        "5;",
+        " 5",
+        "5\t",
+        "five",
+        "\u{665}",
+        "18446744073709551616",
+        "99999999999999999999999999",
+    ] {
+        let expected = Err(Malformed::ContentLength);
+        assert_eq!(length(&[("Content-Length", value)]), expected, "{value:?}");
+    }
+}
+
+#[test]
+fn a_transfer_encoding_is_chunked_only() {
+    for value in [
+        "",
+        "identity",
+        "gzip",
+        "gzip, chunked",
+        "chunked, chunked",
+        "chunked,",
+        ",chunked",
+        "chunked;q=1",
+        "xchunked",
+        "chunkedx",
+        "chunke",
+        "\"chunked\"",
+        "chunked\u{b}",
+        "chunKed chunked",
+    ] {
+        let expected = Err(Malformed::TransferEncoding);
+        assert_eq!(
+            length(&[("Transfer-Encoding", value)]),
+            expected,
+            "{value:?}"
+        );
+    }
+    let chunked = fields(&[("Transfer-Encoding", "chunked")]);
+    let old = Framing::of(&chunked, Version::HTTP_10).map(|framing| framing.length);
+    assert_eq!(old, Err(Malformed::TransferEncodingInHttp10));
+}
+
+#[test]
+fn a_connection_is_kept_as_its_version_and_tokens_say() {
+    for (connection, in_http_10, in_http_11) in [
+        (None, false, true),
+        (Some("keep-alive"), true, true),
+        (Some("Keep-Alive, Upgrade"), true, true),
+        (Some("close"), false, false),
+        (Some("x, CLOSE"), false, false),
+        (Some("keep-alive, close"), false, false),
+        (Some("closed"), false, true),
+        (Some(""), false, true),
+    ] {
+        let lines = connection.map(|value| ("Connection", value));
+        let fields = fields(lines.as_slice());
+        for (version, kept) in [
+            (Version::HTTP_10, in_http_10),
+            (Version::HTTP_11, in_http_11),
+        ] {
+            let framing = Framing::of(&fields, version).unwrap();
+            assert_eq!(framing.keeps_alive, kept, "{connection:?} in {version:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_field_line_is_told_apart() {
+    for (line, wrong) in [
+        (" A: b", Malformed::FoldedField),
+        ("\tA: b", Malformed::FoldedField),
+        ("A", Malformed::MissingColon),
+        (": b", Malformed::EmptyFieldName),
+        ("A : b", Malformed::BlankBeforeColon),
+        ("A\t: b", Malformed::BlankBeforeColon),
+        ("A B: c", Malformed::FieldName),
+        ("A\0: c", Malformed::FieldName),
+        ("(A): c", Malformed::FieldName),
+        ("\u{e4}: c", Malformed::FieldName),
+        ("A: b\0c", Malformed::FieldValue),
+        ("A: b\u{7f}c", Malformed::FieldValue),
+    ] {
+        let lines = format!("Good: one\r\nTabs:\ttoo\r\n{line}\r\n: no name\r\n\r\n");
+        assert_eq!(bad_field(lines.as_bytes()), wrong, "{line:?}");
+        let head = format!("GET / HTTP/1.1\r\n{lines}");
+        assert_eq!(bad_field_of_head(head.as_bytes()), wrong, "{line:?}");
+    }
+}

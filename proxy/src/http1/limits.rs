@@ -1,0 +1,28 @@
+//! How large the parts of a message may be. Those of a head are the ALB's; each has its own [`Malformed`](super::Malformed).
+
+/// Bytes of a request line, its end not counted.
+pub const REQUEST_LINE: usize = 16 * 1024;
+
+/// Bytes of one field line of a request, its end not counted.
+pub const REQUEST_FIELD: usize = 16 * 1024;
+
+/// Bytes of a request head, from its method to its empty line.
+pub const REQUEST_HEAD: usize = 64 * 1024;
+
+pub const REQUEST_FIELDS: usize = 128;
+
+/// Bytes of a response head, in lines of any length.
+pub const RESPONSE_HEAD: usize = 32 * 1024;
+
+pub const RESPONSE_FIELDS: usize = 256;
+
+/// Bytes of a chunk's size and extensions, the line's end not counted.
+pub const CHUNK_LINE: usize = 512;
+
+/// Bytes of all the chunk extensions of one body: nobody reads them, so nobody is made to read many.
+pub const CHUNK_EXTENSIONS: usize = 16 * 1024;
+
+/// Bytes of the trailer section, its empty line included.
+pub const TRAILERS: usize = 8 * 1024;
+
+pub const TRAILER_FIELDS: usize = 32;

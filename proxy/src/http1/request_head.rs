@@ -1,0 +1,233 @@
+//! The head of a request, as it was sent.
+
+use std::borrow::Cow;
+use std::mem::MaybeUninit;
+
+use http::{Method, Version, request};
+
+use super::fields::{Fields, Name, Span};
+use super::head::{self, Framing};
+use super::lines::{self, Block};
+use super::target::{self, Target};
+use super::{Length, Malformed, limits};
+
+#[derive(Debug, Clone)]
+pub struct RequestHead {
+    method: Method,
+    version: Version,
+    target: Span,
+    scheme: Option<Cow<'static, str>>,
+    authority: Option<Span>,
+    /// `path`, or with the query.
+    path: Span,
+    path_and_query: Span,
+    query: Option<Span>,
+    /// Their buffer holds the targets too.
+    fields: Fields,
+    length: Length,
+    keeps_alive: bool,
+    wire_size: usize,
+}
+
+impl RequestHead {
+    /// The head at the front of all that has come, and how much of that it is; `None` while it is not complete.
+    ///
+    /// One empty line before it is skipped: some clients send it after a body.
+    pub fn read(input: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
+        let block = input.strip_prefix(b"\r\n").unwrap_or(input);
+        let skipped = input.len() - block.len();
+        let Some(end) = lines::end(block, Block::RequestHead)? else {
+            return Ok(None);
+        };
+        let mut head = Self::parse(block.get(..end).unwrap_or_default())?;
+        head.wire_size = skipped + end;
+        let consumed = head.wire_size;
+        Ok(Some((head, consumed)))
+    }
+
+    /// Of a whole head.
+    fn parse(block: &[u8]) -> Result<Self, Malformed> {
+        let mut headers = [const { MaybeUninit::uninit() }; limits::REQUEST_FIELDS];
+        let mut request = httparse::Request::new(&mut []);
+        let parsed = request.parse_with_uninit_headers(block, &mut headers);
+        let (Ok(httparse::Status::Complete(_)), Some(method), Some(target), Some(minor)) =
+            (parsed, request.method, request.path, request.version)
+        else {
+            return Err(malformed(block, parsed, request.method));
+        };
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::Method)?;
+        let version = match minor {
+            0 => Version::HTTP_10,
+            _ => Version::HTTP_11,
+        };
+        let parts = Target::read(&method, target)?;
+        let mut fields = Fields::parsed(block, request.headers);
+        let framing = Framing::of(&fields, version)?;
+        let target = Span::within(block, target.as_bytes());
+        let (path, path_and_query) = if parts.path.is_empty() && parts.scheme.is_some() {
+            let query = parts.query.clone().map(|query| target.part(query));
+            let whole = fields.append_root(query);
+            (whole.part(0..1), whole)
+        } else {
+            let end = parts.query.as_ref().unwrap_or(&parts.path).end;
+            (
+                target.part(parts.path.clone()),
+                target.part(parts.path.start..end),
+            )
+        };
+        Ok(Self {
+            method,
+            version,
+            target,
+            scheme: parts.scheme.map(Cow::Borrowed),
+            authority: parts.authority.map(|authority| target.part(authority)),
+            path,
+            path_and_query,
+            query: parts.query.map(|query| target.part(query)),
+            fields,
+            length: framing.length.unwrap_or(Length::Empty),
+            keeps_alive: framing.keeps_alive,
+            wire_size: block.len(),
+        })
+    }
+
+    /// A head that came as HTTP types, such as an HTTP/2 request's. What it says of its length was read by another
+    /// rule, so the length is given.
+    pub fn from_http(parts: &request::Parts, body: Length) -> Self {
+        let uri = &parts.uri;
+        let size: usize = parts
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        let mut fields = Fields::with_capacity(size + 256, parts.headers.len());
+        let authority = uri
+            .authority()
+            .map(|authority| fields.append(authority.as_str().as_bytes()));
+        let path = uri.path();
+        let path = match (&parts.method, uri.path_and_query()) {
+            (&Method::CONNECT, None) => "",
+            (&Method::OPTIONS, None) => "*",
+            _ if path.is_empty() => "/",
+            _ => path,
+        };
+        let path = fields.append(path.as_bytes());
+        let query = uri.query().map(|query| {
+            fields.append(b"?");
+            fields.append(query.as_bytes())
+        });
+        let path_and_query = path.to(query.unwrap_or(path));
+        let target = match authority {
+            Some(authority) if parts.method == Method::CONNECT => authority,
+            _ => path_and_query,
+        };
+        for (name, value) in &parts.headers {
+            fields.push(name.as_str(), value.as_bytes());
+        }
+        let first_line = parts.method.as_str().len() + target.len() + " HTTP/1.1 \r\n\r\n".len();
+        Self {
+            method: parts.method.clone(),
+            version: parts.version,
+            target,
+            scheme: uri.scheme_str().map(|scheme| match scheme {
+                "http" => Cow::Borrowed("http"),
+                "https" => Cow::Borrowed("https"),
+                other => Cow::Owned(other.to_owned()),
+            }),
+            authority,
+            path,
+            path_and_query,
+            query,
+            length: body,
+            keeps_alive: match parts.version {
+                Version::HTTP_10 => fields.has_token(Name::Connection, "keep-alive"),
+                _ => !fields.has_token(Name::Connection, "close"),
+            },
+            wire_size: first_line + fields.size(),
+            fields,
+        }
+    }
+
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// As sent.
+    pub fn target(&self) -> &str {
+        self.fields.text(self.target)
+    }
+
+    /// In lower case, of an absolute target or an HTTP/2 request.
+    pub fn scheme(&self) -> Option<&str> {
+        self.scheme.as_deref()
+    }
+
+    /// As sent, of an absolute target, of a CONNECT, or of an HTTP/2 request.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.map(|authority| self.fields.text(authority))
+    }
+
+    /// `/` when an absolute target has none, `*` for all of a server, empty for CONNECT.
+    pub fn path(&self) -> &str {
+        self.fields.text(self.path)
+    }
+
+    /// Without the question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.query.map(|query| self.fields.text(query))
+    }
+
+    /// The target to send to an origin.
+    pub fn path_and_query(&self) -> &str {
+        self.fields.text(self.path_and_query)
+    }
+
+    /// Whether path and query could have come over HTTP/1.1. False only for a head that came as HTTP types: what these
+    /// take is wider.
+    pub fn has_plain_target(&self) -> bool {
+        target::is_path_and_query(self.path_and_query())
+    }
+
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// [`Length::Empty`] where the head says nothing of a body, [`Length::Known`] of zero where it says that it is empty.
+    pub fn length(&self) -> Length {
+        self.length
+    }
+
+    /// The client would send its next request on the same connection.
+    pub fn keeps_alive(&self) -> bool {
+        self.keeps_alive
+    }
+
+    /// The client waits for a 100 before it sends the body.
+    pub fn expects_continue(&self) -> bool {
+        self.version >= Version::HTTP_11 && self.fields.has_token(Name::Expect, "100-continue")
+    }
+
+    /// Bytes that the head was on the wire; of one that came as HTTP types, that it would be.
+    pub fn wire_size(&self) -> usize {
+        self.wire_size
+    }
+}
+
+fn malformed(block: &[u8], parsed: httparse::Result<usize>, method: Option<&str>) -> Malformed {
+    match parsed {
+        Err(httparse::Error::Token) if method.is_none() => Malformed::Method,
+        Err(httparse::Error::Token) => Malformed::Target,
+        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => {
+            head::bad_field_of_head(block)
+        }
+        Err(httparse::Error::TooManyHeaders) => Malformed::TooManyFields,
+        _ => Malformed::RequestLine,
+    }
+}
+
+#[cfg(test)]
+mod tests;
