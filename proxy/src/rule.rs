@@ -3,6 +3,7 @@
 //! Not here: what the action then does (`action`), how a rule is written down (`config`).
 
 mod condition;
+mod index;
 mod pattern;
 
 pub use condition::Condition;
@@ -11,11 +12,13 @@ pub use pattern::Pattern;
 
 use crate::action::Action;
 use condition::Subject;
+use index::Index;
 
 /// The rules of one listener, in the order in which they are tried, and what happens when none of them matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleTable {
     rules: Vec<Rule>,
+    index: Index,
     default_action: Action,
 }
 
@@ -49,6 +52,7 @@ impl RuleTable {
     pub fn new(mut rules: Vec<Rule>, default_action: Action) -> Self {
         rules.sort_by_key(|rule| rule.priority);
         Self {
+            index: Index::new(&rules),
             rules,
             default_action,
         }
@@ -56,7 +60,8 @@ impl RuleTable {
 
     /// The first rule whose conditions all hold, else the default rule.
     ///
-    /// The request is prepared once (host without port, path in normal form), then the rules are tried one by one.
+    /// The request is prepared once (host without port, path in normal form); the rules that its host and path leave
+    /// possible are tried, which are few in most tables.
     pub fn select(&self, request: &RuleInput<'_>) -> Selected<'_> {
         let default = Selected {
             priority: 0,
@@ -66,16 +71,11 @@ impl RuleTable {
             return default;
         }
         let subject = Subject::new(request);
-        self.rules
-            .iter()
-            .find(|rule| {
-                rule.conditions
-                    .iter()
-                    .all(|condition| condition.holds(&subject))
-            })
-            .map_or(default, |rule| Selected {
-                priority: rule.priority,
-                action: &rule.action,
+        self.index
+            .first(&subject, |position| self.rules[position].holds(&subject))
+            .map_or(default, |position| Selected {
+                priority: self.rules[position].priority,
+                action: &self.rules[position].action,
             })
     }
 
@@ -96,10 +96,20 @@ impl RuleTable {
     }
 }
 
+impl Rule {
+    fn holds(&self, subject: &Subject<'_>) -> bool {
+        self.conditions
+            .iter()
+            .all(|condition| condition.holds(subject))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::action::Forward;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn forward(target_group: usize) -> Action {
         Action::Forward(Forward { target_group })
@@ -162,5 +172,71 @@ mod tests {
     fn only_the_default_action() {
         let table = RuleTable::new(Vec::new(), forward(0));
         assert_eq!(selected(&table, "example.com", "/any"), 0);
+    }
+
+    /// Every rule in turn, which is what the index has to equal.
+    fn scanned(table: &RuleTable, host: &str, path: &str) -> u32 {
+        let subject = Subject::new(&RuleInput { host, path });
+        let found = table.rules.iter().find(|rule| rule.holds(&subject));
+        found.map_or(0, |rule| rule.priority)
+    }
+
+    /// Small alphabets, so that patterns nest, repeat and overlap.
+    fn conditions() -> impl Strategy<Value = Vec<Condition>> {
+        let hosts = vec("[abA.*?]{0,5}", 0..3);
+        let paths = vec("/[ab/*?]{0,5}|[a*?]{1,2}", 0..3);
+        (hosts, paths).prop_map(|(hosts, paths)| {
+            let mut conditions = Vec::new();
+            if !hosts.is_empty() {
+                conditions.push(Condition::host_header(hosts.iter().map(String::as_str)));
+            }
+            if !paths.is_empty() {
+                conditions.push(Condition::path_pattern(paths.iter().map(String::as_str)));
+            }
+            conditions
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_finds_what_a_scan_finds(
+            rules in vec(conditions(), 0..12),
+            requests in vec(("[abAB.]{0,5}(:80)?", "/[ab/.]{0,6}|[*]"), 1..8),
+        ) {
+            let rules = (1..).zip(rules).map(|(priority, conditions)| rule(priority, conditions));
+            let table = RuleTable::new(rules.collect(), forward(0));
+            for (host, path) in requests {
+                prop_assert_eq!(selected(&table, &host, &path), scanned(&table, &host, &path), "{} {}", host, path);
+            }
+        }
+    }
+
+    /// More pairs of host and path than the index makes.
+    #[test]
+    fn a_rule_of_very_many_values_is_found() {
+        let names = |beginning: &str| {
+            (0..40)
+                .map(|n| format!("{beginning}{n}"))
+                .collect::<Vec<_>>()
+        };
+        let (hosts, paths) = (names("h"), names("/p"));
+        let table = RuleTable::new(
+            vec![rule(
+                7,
+                vec![
+                    Condition::host_header(hosts.iter().map(String::as_str)),
+                    Condition::path_pattern(paths.iter().map(String::as_str)),
+                ],
+            )],
+            forward(0),
+        );
+        for (host, path, priority) in [
+            ("h39", "/p0", 7),
+            ("h0", "/p39", 7),
+            ("h40", "/p0", 0),
+            ("h0", "/p", 0),
+        ] {
+            assert_eq!(selected(&table, host, path), priority, "{host}{path}");
+        }
     }
 }

@@ -39,8 +39,8 @@ impl Condition {
 /// A request in the form that conditions compare.
 #[derive(Debug)]
 pub(super) struct Subject<'a> {
-    host: &'a str,
-    path: Cow<'a, str>,
+    pub(super) host: &'a str,
+    pub(super) path: Cow<'a, str>,
 }
 
 impl<'a> Subject<'a> {

@@ -51,6 +51,20 @@ impl Pattern {
         &self.text
     }
 
+    /// What every matching text begins with; lower case if case does not matter.
+    pub(super) fn beginning(&self) -> &[u8] {
+        let first = self.pieces.first().map_or(&[][..], Vec::as_slice);
+        let end = first.iter().position(|&byte| byte == b'?');
+        &first[..end.unwrap_or(first.len())]
+    }
+
+    /// What every matching text ends with; lower case if case does not matter.
+    pub(super) fn ending(&self) -> &[u8] {
+        let last = self.pieces.last().map_or(&[][..], Vec::as_slice);
+        let wildcard = last.iter().rposition(|&byte| byte == b'?');
+        &last[wildcard.map_or(0, |at| at + 1)..]
+    }
+
     pub fn matches(&self, text: &str) -> bool {
         let text = text.as_bytes();
         let [first, inner @ .., last] = self.pieces.as_slice() else {
@@ -150,6 +164,25 @@ mod tests {
             Pattern::case_insensitive("*.Example.COM").as_str(),
             "*.Example.COM"
         );
+    }
+
+    #[test]
+    fn what_stands_before_and_behind_all_wildcards() {
+        let cases = [
+            ("/api/*", "/api/", ""),
+            ("/exact", "/exact", "/exact"),
+            ("*.Example.com", "", ".example.com"),
+            ("/a?c*d?e", "/a", "e"),
+            ("/a?c", "/a", "c"),
+            ("*", "", ""),
+            ("?", "", ""),
+            ("", "", ""),
+        ];
+        for (text, beginning, ending) in cases {
+            let pattern = Pattern::case_insensitive(text);
+            assert_eq!(pattern.beginning(), beginning.as_bytes(), "{text}");
+            assert_eq!(pattern.ending(), ending.as_bytes(), "{text}");
+        }
     }
 
     #[test]
