@@ -1,11 +1,11 @@
 //! Rewriting heads: the client's into the target's, for a small request and for a browser's, and the response's back.
 
 use std::hint::black_box;
-use std::net::{Ipv4Addr, SocketAddr};
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use http::{HeaderMap, Request, Response, request};
-use lintel_proxy::forward::headers::{ClientSide, to_client, to_target, trace_id};
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::Method;
+use lintel_proxy::forward::headers::{ClientSide, ToClient, to_client, to_target, trace_id};
+use lintel_proxy::http1::{RequestHead, ResponseHead};
 
 const COOKIE_SIZE: usize = 1536;
 
@@ -39,79 +39,71 @@ const BROWSER: [(&str, &str); 18] = [
     ("priority", "u=0, i"),
 ];
 
-fn small() -> request::Parts {
-    Request::get("/")
-        .header("host", "www.example.com")
-        .header("user-agent", "curl/8.14.1")
-        .header("accept", "*/*")
-        .body(())
+fn read(request: &str) -> RequestHead {
+    let (head, _) = RequestHead::read(request.as_bytes())
         .expect("a request")
-        .into_parts()
-        .0
+        .expect("all of it");
+    head
+}
+
+fn small() -> RequestHead {
+    read(
+        "GET / HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\n\r\n",
+    )
 }
 
 /// 20 headers, 1.5 KiB of them cookies.
-fn browser() -> request::Parts {
+fn browser() -> RequestHead {
     let mut cookie = String::new();
     while cookie.len() < COOKIE_SIZE {
         cookie.push_str("_session_token_of_something=0123456789abcdef0123456789abcdef; ");
     }
     cookie.truncate(COOKIE_SIZE);
-    let mut request = Request::get("/entries?page=3").header("host", "www.example.com");
+    let mut request = String::from("GET /entries?page=3 HTTP/1.1\r\nHost: www.example.com\r\n");
     for (name, value) in BROWSER {
-        request = request.header(name, value);
+        request.push_str(&format!("{name}: {value}\r\n"));
     }
-    let head = request
-        .header("cookie", cookie.trim_end())
-        .body(())
-        .expect("a request")
-        .into_parts()
-        .0;
-    assert_eq!(head.headers.len(), 20);
+    request.push_str(&format!("cookie: {}\r\n\r\n", cookie.trim_end()));
+    let head = read(&request);
+    assert_eq!(head.fields().len(), 20);
     head
 }
 
-fn response() -> HeaderMap {
-    Response::builder()
-        .header("content-type", "text/html; charset=utf-8")
-        .header("content-length", "8192")
-        .header("cache-control", "no-store")
-        .header("date", "Thu, 01 Jan 2026 00:00:00 GMT")
-        .header("connection", "keep-alive")
-        .header("keep-alive", "timeout=5")
-        .body(())
+fn response() -> ResponseHead {
+    let response = "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\n\
+         content-length: 8192\r\ncache-control: no-store\r\n\
+         date: Thu, 01 Jan 2026 00:00:00 GMT\r\nconnection: keep-alive\r\n\
+         keep-alive: timeout=5\r\n\r\n";
+    let (head, _) = ResponseHead::read(response.as_bytes(), &Method::GET)
         .expect("a response")
-        .into_parts()
-        .0
-        .headers
+        .expect("all of it");
+    head
 }
 
 fn rewrite(c: &mut Criterion) {
     let client = ClientSide {
-        peer: SocketAddr::from((Ipv4Addr::new(192, 0, 2, 7), 4711)),
+        address: "192.0.2.7",
         https: true,
         port: 443,
         load_balancer: "lintel",
     };
     let mut group = c.benchmark_group("headers");
+    let mut out = Vec::new();
     for (name, head) in [("small", small()), ("browser", browser())] {
         group.bench_function(format!("to_target/{name}"), |b| {
-            b.iter_batched_ref(
-                || head.clone(),
-                |head| {
-                    let trace_id = trace_id(&head.headers, black_box(0x6955_4b80), black_box(7));
-                    to_target(head, &client, trace_id)
-                },
-                BatchSize::SmallInput,
-            );
+            b.iter(|| {
+                out.clear();
+                let trace_id = trace_id(head.fields(), black_box(0x6955_4b80), black_box(7));
+                to_target(&head, &client, &trace_id, &mut out)
+            });
         });
     }
+    let head = response();
     group.bench_function("to_client", |b| {
-        b.iter_batched_ref(
-            response,
-            |headers| to_client(headers, false, false),
-            BatchSize::SmallInput,
-        );
+        b.iter(|| {
+            out.clear();
+            to_client(&head, &ToClient::default(), &mut out);
+        });
     });
     group.finish();
 }

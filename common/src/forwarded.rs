@@ -5,22 +5,6 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The value of `X-Forwarded-For` after this hop: what came in, all lines joined, and the address it came from.
-///
-/// Empty lines are left out, so that the list never begins with a comma.
-pub fn append_forwarded_for<'a>(existing: impl Iterator<Item = &'a [u8]>, peer: IpAddr) -> Vec<u8> {
-    let mut value = Vec::with_capacity(64);
-    for line in existing
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty())
-    {
-        value.extend_from_slice(line);
-        value.extend_from_slice(b", ");
-    }
-    value.extend_from_slice(peer.to_canonical().to_string().as_bytes());
-    value
-}
-
 /// Who the client is, seen from here: the peer, or, while that is a trusted proxy, the address it names before itself.
 ///
 /// Walks the list from the right and stops at the first address that is not trusted, or at text that is no address: what
@@ -69,28 +53,6 @@ mod tests {
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn appending() {
-        for (existing, expected) in [
-            (vec![], "192.0.2.1"),
-            (vec!["10.0.0.1"], "10.0.0.1, 192.0.2.1"),
-            (
-                vec!["10.0.0.1, 10.0.0.2", " 10.0.0.3 "],
-                "10.0.0.1, 10.0.0.2, 10.0.0.3, 192.0.2.1",
-            ),
-            (vec!["", "  "], "192.0.2.1"),
-            (vec!["anything at all"], "anything at all, 192.0.2.1"),
-        ] {
-            let value = append_forwarded_for(
-                existing.iter().map(|line| line.as_bytes()),
-                address("192.0.2.1"),
-            );
-            assert_eq!(String::from_utf8(value).unwrap(), expected);
-        }
-        let mapped = append_forwarded_for(std::iter::empty(), address("::ffff:192.0.2.1"));
-        assert_eq!(mapped, b"192.0.2.1");
     }
 
     #[test]

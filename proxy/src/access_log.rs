@@ -10,8 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{HeaderMap, HeaderValue, USER_AGENT};
-use http::{Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue};
 use lintel_common::server::{Connection, Cut};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -20,6 +19,7 @@ use time::macros::format_description;
 use tokio::time::Instant;
 
 use crate::gateway_error::GatewayError;
+use crate::http1::{Name, RequestHead};
 use crate::metrics::{GroupMetrics, Metrics};
 use writer::AccessLog;
 
@@ -43,14 +43,14 @@ pub struct Record {
     connection: Rc<Connection>,
     started: Instant,
     started_at: SystemTime,
-    request: Option<RequestLine>,
+    request: Option<Rc<RequestHead>>,
     received: Rc<Cell<u64>>,
     sent: u64,
     upgraded: bool,
     finished: bool,
     target: Option<SocketAddr>,
     group: Option<(Arc<str>, GroupMetrics)>,
-    trace_id: Option<HeaderValue>,
+    trace_id: Option<String>,
     rule_priority: Option<u32>,
     action: Option<&'static str>,
     redirect_url: Option<HeaderValue>,
@@ -62,38 +62,27 @@ pub struct Record {
     error: Option<GatewayError>,
 }
 
-#[derive(Debug)]
-struct RequestLine {
-    method: Method,
-    uri: Uri,
-    version: Version,
-    host: Option<HeaderValue>,
-    user_agent: Option<HeaderValue>,
-}
-
 impl Record {
-    pub fn open<B>(
+    pub fn open(
         recorder: &Rc<Recorder>,
         connection: &Rc<Connection>,
-        request: &Request<B>,
+        request: &Rc<RequestHead>,
     ) -> Self {
         let mut record = Self::new(recorder, connection);
-        record.received.set(request_head_size(request));
-        record.request = Some(RequestLine {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            host: request.headers().get(http::header::HOST).cloned(),
-            user_agent: request.headers().get(USER_AGENT).cloned(),
-        });
+        record.received.set(request.wire_size() as u64);
+        record.request = Some(Rc::clone(request));
         record
     }
 
     /// A request of which not even the head could be read.
-    pub fn unreadable(recorder: &Rc<Recorder>, connection: &Rc<Connection>, error: GatewayError) {
+    pub fn unreadable(
+        recorder: &Rc<Recorder>,
+        connection: &Rc<Connection>,
+        error: GatewayError,
+    ) -> Self {
         let mut record = Self::new(recorder, connection);
-        record.answer_own(error.status(), &HeaderMap::new(), Some(error));
-        record.finish();
+        record.answer_own(error.status(), Some(error));
+        record
     }
 
     fn new(recorder: &Rc<Recorder>, connection: &Rc<Connection>) -> Self {
@@ -122,6 +111,10 @@ impl Record {
         }
     }
 
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// When the request was read, in seconds of Unix time.
     pub fn created_at(&self) -> u64 {
         let since = self.started_at.duration_since(SystemTime::UNIX_EPOCH);
@@ -135,6 +128,15 @@ impl Record {
 
     pub fn sent(&mut self, bytes: u64) {
         self.sent += bytes;
+    }
+
+    /// A response's head, as HTTP/1.1 would spell it.
+    pub fn sent_head(&mut self, headers: &HeaderMap) {
+        let fields: usize = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        self.sent += (fields + "HTTP/1.1 200\r\n\r\n".len() + 1) as u64;
     }
 
     pub fn rule(&mut self, priority: u32, action: &'static str) {
@@ -151,7 +153,7 @@ impl Record {
         self.recorder.metrics.fixed_responses.inc();
     }
 
-    pub fn trace_id(&mut self, value: HeaderValue) {
+    pub fn trace_id(&mut self, value: String) {
         self.trace_id = Some(value);
     }
 
@@ -165,8 +167,8 @@ impl Record {
     }
 
     /// The request goes to its target now.
-    pub fn dispatched(&mut self) {
-        self.dispatched = Some(Instant::now());
+    pub fn dispatched(&mut self) -> Instant {
+        *self.dispatched.insert(Instant::now())
     }
 
     /// The target's response head is here.
@@ -185,16 +187,15 @@ impl Record {
     }
 
     /// The response head goes to the client now.
-    pub fn answer(&mut self, status: u16, headers: &HeaderMap) {
+    pub fn answer(&mut self, status: u16) {
         self.answered = Some(Instant::now());
         self.status = Some(status);
-        self.sent += head_size(headers) + 17;
     }
 
     /// As [`answer`](Self::answer), for a response of the load balancer's own.
-    pub fn answer_own(&mut self, status: u16, headers: &HeaderMap, error: Option<GatewayError>) {
+    pub fn answer_own(&mut self, status: u16, error: Option<GatewayError>) {
         self.recorder.metrics.elb_response(status);
-        self.answer(status, headers);
+        self.answer(status);
         self.error = error;
     }
 
@@ -239,20 +240,20 @@ impl Record {
             user_agent: self
                 .request
                 .as_ref()
-                .and_then(|request| text(request.user_agent.as_ref())),
+                .and_then(|request| request.fields().get(Name::UserAgent).map(text)),
             ssl_cipher: tls.map(|tls| lintel_common::tls::openssl_cipher_name(tls.cipher_suite)),
             ssl_protocol: tls.map(|tls| lintel_common::tls::protocol_name(tls.protocol)),
             target_group_arn: self
                 .group
                 .as_ref()
                 .map(|(name, _)| format!("targetgroup/{name}")),
-            trace_id: text(self.trace_id.as_ref()),
+            trace_id: self.trace_id.as_deref().map(|id| text(id.as_bytes())),
             domain_name: tls.and_then(|tls| tls.server_name.as_deref()),
             chosen_cert_arn: tls.filter(|tls| tls.resumed).map(|_| "session-reused"),
             matched_rule_priority: self.rule_priority,
             request_creation_time: timestamp(self.started_at),
             actions_executed: self.action,
-            redirect_url: text(self.redirect_url.as_ref()),
+            redirect_url: self.redirect_url.as_ref().map(|url| text(url.as_bytes())),
             error_reason: None,
             target_status_code_list: self.target_status.map(|status| status.to_string()),
             classification: None,
@@ -291,25 +292,15 @@ impl Record {
         let Some(request) = &self.request else {
             return format!("- {scheme}://{}:{port}- -", self.connection.local.ip());
         };
-        let host = request
-            .uri
-            .host()
-            .or_else(|| {
-                request
-                    .host
-                    .as_ref()?
-                    .to_str()
-                    .ok()
-                    .map(crate::rule::without_port)
-            })
-            .unwrap_or("-");
-        let path = request
-            .uri
-            .path_and_query()
-            .map_or("/", |path| path.as_str());
+        let host = request.authority().map(str::as_bytes);
+        let host = host.or_else(|| request.fields().get(Name::Host));
+        let host = host.and_then(|host| std::str::from_utf8(host).ok());
+        let host = host.map_or("-", crate::rule::without_port);
         format!(
-            "{} {scheme}://{host}:{port}{path} {:?}",
-            request.method, request.version
+            "{} {scheme}://{host}:{port}{} {:?}",
+            request.method(),
+            request.path_and_query(),
+            request.version()
         )
     }
 }
@@ -395,25 +386,7 @@ fn timestamp(time: SystemTime) -> String {
 }
 
 /// A header's value for the log: bytes outside of UTF-8 are shown as U+FFFD, at most 8 KiB as the ALB keeps.
-fn text(value: Option<&HeaderValue>) -> Option<String> {
+fn text(value: &[u8]) -> String {
     const MOST: usize = 8 * 1024;
-    let bytes = value?.as_bytes();
-    Some(String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)]).into_owned())
-}
-
-/// The head as HTTP/1.1 would spell it.
-fn request_head_size<B>(request: &Request<B>) -> u64 {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or(1, |path| path.as_str().len());
-    (request.method().as_str().len() + target + 12) as u64 + head_size(request.headers())
-}
-
-fn head_size(headers: &HeaderMap) -> u64 {
-    let fields: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
-    fields as u64 + 2
+    String::from_utf8_lossy(&value[..value.len().min(MOST)]).into_owned()
 }

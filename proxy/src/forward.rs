@@ -1,36 +1,34 @@
 //! One request to one target: a connection, the exchange, its limits, and another attempt where the request certainly has
 //! not run. Which group, and what the client gets to see, is decided in `listener`.
 
+pub mod client;
+pub mod exchange;
 pub mod headers;
 pub mod pool;
-mod request_body;
-mod response_body;
 mod retry_budget;
-mod stream;
-mod traffic;
-pub mod upgrade;
+pub mod tunnel;
 
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use http::{Method, Request, Response, StatusCode, request};
-use hyper::body::Incoming;
+use http::Method;
 use rustix::io::Errno;
 use tokio::time::Instant;
 
-pub use request_body::RequestBody;
-pub use response_body::TargetBody;
 pub use retry_budget::RetryBudget;
 
 use crate::access_log::Record;
 use crate::gateway_error::GatewayError;
+use crate::http1::ResponseHead;
 use crate::metrics::GroupMetrics;
 use crate::model::{LoadBalancerSettings, Retry};
-use crate::target_group::{InFlight, NoTarget, Target, TargetGroup};
+use crate::target_group::{NoTarget, Target, TargetGroup};
+use client::Client;
+use exchange::{Exchange, Failure, Outgoing};
 use pool::{Pool, TargetConnection};
-use request_body::Progress;
 
 /// How often a waiting exchange looks whether its target has been taken away.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
@@ -44,28 +42,6 @@ pub struct Group {
     pub budget: RetryBudget,
 }
 
-/// A request whose head has been made the target's.
-#[derive(Debug)]
-pub struct Outgoing {
-    pub head: request::Parts,
-    pub body: RequestBody,
-    /// The client takes trailers.
-    pub trailers: bool,
-    pub websocket: bool,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub enum Forwarded {
-    Response(Response<TargetBody>),
-    /// 101: both connections are the peers' own from here on.
-    Switched {
-        response: Response<Incoming>,
-        target: Arc<Target>,
-        in_flight: InFlight,
-    },
-}
-
 #[derive(Debug)]
 pub struct Forwarder<'a> {
     pub pool: &'a Rc<Pool>,
@@ -73,23 +49,15 @@ pub struct Forwarder<'a> {
     pub settings: &'a LoadBalancerSettings,
 }
 
-/// Why an exchange failed, and what is known of its request.
-struct Failure {
-    error: GatewayError,
-    /// Not one byte of a response came.
-    silent: bool,
-    /// Not one byte of the request was written.
-    unsent: bool,
-}
-
 impl Forwarder<'_> {
-    pub async fn forward(
+    /// The response's head, and the exchange that its content is still part of.
+    pub async fn forward<C: Client>(
         &self,
-        mut request: Outgoing,
+        request: &Outgoing,
+        client: &mut C,
         record: &mut Record,
-    ) -> Result<Forwarded, GatewayError> {
-        frame(&mut request);
-        let give_up = Instant::now() + 2 * self.settings.connect_timeout;
+    ) -> Result<(ResponseHead, Exchange), GatewayError> {
+        let give_up = record.started() + 2 * self.settings.connect_timeout;
         let retry = self.group.targets.retry();
         let mut tried = Vec::new();
         let mut failed = GatewayError::NoTargets;
@@ -111,7 +79,8 @@ impl Forwarder<'_> {
             if choice.fail_open {
                 self.group.metrics.unhealthy_routing_requests.inc();
             }
-            let connection = match self.connection(&choice.target, fresh).await {
+            let connecting = self.connection(&choice.target, request, fresh);
+            let connection = match unless_gone(client, connecting).await? {
                 Ok(connection) => connection,
                 Err(error) => {
                     self.group.metrics.connection_errors.inc();
@@ -126,14 +95,21 @@ impl Forwarder<'_> {
                 }
             };
             let reused = connection.reused;
-            record.dispatched();
-            let exchanged = self
-                .exchange(connection, &request, &choice.target, in_flight)
+            client.proceed();
+            let now = record.dispatched();
+            let mut exchange = Exchange::new(connection, choice.target, in_flight);
+            let response = exchange
+                .response(request, client, &self.pool.buffers, self.settings, now)
                 .await;
-            let Err(failure) = exchanged else {
-                return exchanged.map_err(|failure| failure.error);
+            let failure = match response {
+                Ok(head) => return Ok((head, exchange)),
+                Err(failure) => failure,
             };
-            let replay = reused && !fresh && retry == Retry::Safe && may_replay(&request, &failure);
+            let replay = reused
+                && !fresh
+                && retry == Retry::Safe
+                && client.is_untouched()
+                && may_replay(request, &failure);
             if !replay {
                 return Err(failure.error);
             }
@@ -146,10 +122,12 @@ impl Forwarder<'_> {
     async fn connection(
         &self,
         target: &Target,
+        request: &Outgoing,
         fresh: bool,
     ) -> Result<TargetConnection, GatewayError> {
         let address = target.address();
-        if !fresh && let Some(connection) = self.pool.take(address).await {
+        let once_only = request.websocket || !is_idempotent(&request.method);
+        if !fresh && let Some(connection) = self.pool.take(address, once_only) {
             return Ok(connection);
         }
         let connecting = self.pool.connect(address);
@@ -165,132 +143,28 @@ impl Forwarder<'_> {
             Err(_) => Err(GatewayError::TargetConnectTimeout),
         }
     }
-
-    /// Sends the request and waits for the response's head.
-    async fn exchange(
-        &self,
-        mut connection: TargetConnection,
-        request: &Outgoing,
-        target: &Arc<Target>,
-        in_flight: InFlight,
-    ) -> Result<Forwarded, Failure> {
-        let traffic = Arc::clone(&connection.traffic);
-        let before = traffic.mark();
-        let message = Request::from_parts(request.head.clone(), request.body.clone());
-        let sent = self
-            .response(&mut connection, message, &request.body, target)
-            .await;
-        let readable = sent.and_then(|response| {
-            let one_way = headers::is_framed_in_one_way(response.headers());
-            one_way
-                .then_some(response)
-                .ok_or(GatewayError::TargetMalformedResponse)
-        });
-        let response = readable.map_err(|error| {
-            let after = traffic.mark();
-            Failure {
-                error,
-                silent: after.received == before.received,
-                unsent: after.sent == before.sent,
-            }
-        })?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            if request.websocket && headers::is_websocket(response.headers()) {
-                return Ok(Forwarded::Switched {
-                    response,
-                    target: Arc::clone(target),
-                    in_flight,
-                });
-            }
-            let error = GatewayError::TargetUnexpectedUpgrade;
-            return Err(Failure {
-                error,
-                silent: false,
-                unsent: false,
-            });
-        }
-        Ok(Forwarded::Response(response.map(|body| {
-            TargetBody::new(
-                body,
-                connection,
-                Rc::clone(self.pool),
-                request.body.clone(),
-                Arc::clone(target),
-                in_flight,
-                request.trailers,
-                self.settings.idle_timeout,
-            )
-        })))
-    }
-
-    async fn response(
-        &self,
-        connection: &mut TargetConnection,
-        message: Request<RequestBody>,
-        body: &RequestBody,
-        target: &Target,
-    ) -> Result<Response<Incoming>, GatewayError> {
-        let traffic = Arc::clone(&connection.traffic);
-        let (mut sent, mut moved) = (traffic.mark().sent, Instant::now());
-        let mut response = std::pin::pin!(connection.sender.try_send_request(message));
-        loop {
-            let now = Instant::now();
-            let sent_now = traffic.mark().sent;
-            if sent_now != sent {
-                (sent, moved) = (sent_now, now);
-            }
-            let (deadline, overdue) = self.patience(body, moved);
-            if now >= deadline {
-                return Err(overdue);
-            }
-            if target.is_drained() {
-                return Err(GatewayError::TargetDeregistered);
-            }
-            tokio::select! {
-                biased;
-                response = &mut response => {
-                    return response.map_err(|error| classify(error.error(), body, target));
-                }
-                () = tokio::time::sleep_until(earliest(deadline, now + LOOK_AROUND)) => {}
-            }
-        }
-    }
-
-    /// Until when to wait, and for whom: while the target could take more of the body, it is the client's turn.
-    fn patience(&self, body: &RequestBody, moved: Instant) -> (Instant, GatewayError) {
-        let moved = body.moved().max(moved);
-        match body.progress() {
-            Progress::WaitingForClient => (
-                moved + self.settings.idle_timeout,
-                GatewayError::RequestTimeout,
-            ),
-            _ => (
-                moved + self.settings.response_timeout,
-                GatewayError::TargetResponseTimeout,
-            ),
-        }
-    }
 }
 
-/// A body of unknown length is chunked whatever the method: hyper on its own would leave it out of a GET.
-fn frame(request: &mut Outgoing) {
-    use http_body::Body;
-    if !request.body.is_end_stream() && !request.head.headers.contains_key(CONTENT_LENGTH) {
-        request
-            .head
-            .headers
-            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
+/// Nobody connects for a client that has gone.
+async fn unless_gone<C: Client, T>(
+    client: &mut C,
+    future: impl Future<Output = T>,
+) -> Result<T, GatewayError> {
+    let mut future = std::pin::pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Ok(done)),
+        Poll::Pending => client.poll_gone(cx).map(Err),
+    })
+    .await
 }
 
 /// Whether the request certainly has not run, or may run twice: a reused connection that dies without a word was most
 /// often closed by its target before the request arrived.
 fn may_replay(request: &Outgoing, failure: &Failure) -> bool {
-    let repeatable = failure.unsent || is_idempotent(&request.head.method);
+    let repeatable = failure.unsent || is_idempotent(&request.method);
     failure.error == GatewayError::TargetClosed
         && failure.silent
         && repeatable
-        && request.body.is_whole()
         && !request.websocket
 }
 
@@ -300,21 +174,4 @@ fn is_idempotent(method: &Method) -> bool {
         *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
     )
-}
-
-fn classify(error: &hyper::Error, body: &RequestBody, target: &Target) -> GatewayError {
-    tracing::debug!(%error, target = %target.address(), "exchange failed");
-    if body.progress() == Progress::Failed {
-        GatewayError::RequestBodyIncomplete
-    } else if error.is_parse_too_large() {
-        GatewayError::TargetHeadTooLarge
-    } else if error.is_parse() {
-        GatewayError::TargetMalformedResponse
-    } else {
-        GatewayError::TargetClosed
-    }
-}
-
-fn earliest(one: Instant, other: Instant) -> Instant {
-    one.min(other)
 }

@@ -16,6 +16,10 @@ pub enum GatewayError {
     InvalidHost,
     #[error("the request head is larger than 64 KiB or has more than 128 fields")]
     RequestHeadTooLarge,
+    #[error("the request line is longer than 16 KiB")]
+    RequestLineTooLong,
+    #[error("the version of HTTP is neither 1.0 nor 1.1")]
+    UnsupportedVersion,
     #[error("the method is not allowed")]
     MethodNotAllowed,
     #[error("the client did not send the whole request in time")]
@@ -62,7 +66,9 @@ impl GatewayError {
             Self::MalformedRequest | Self::InvalidHost | Self::RequestBodyIncomplete => 400,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
+            Self::RequestLineTooLong => 414,
             Self::RequestHeadTooLarge => 431,
+            Self::UnsupportedVersion => 505,
             Self::ClientClosed | Self::ClientStalled => 460,
             Self::TargetConnectionFailed
             | Self::TargetClosed
@@ -85,6 +91,8 @@ impl GatewayError {
             Self::MalformedRequest => "malformed_request",
             Self::InvalidHost => "invalid_host",
             Self::RequestHeadTooLarge => "request_head_too_large",
+            Self::RequestLineTooLong => "request_line_too_long",
+            Self::UnsupportedVersion => "unsupported_version",
             Self::ClientStalled => "client_stalled",
             Self::Shutdown => "shutdown",
             Self::NoDescriptors => "no_descriptors",
@@ -109,7 +117,7 @@ impl GatewayError {
 
     /// Whether what is left on the client's connection cannot be trusted to be the next request.
     pub fn closes_connection(self) -> bool {
-        matches!(self.status(), 400 | 408 | 431)
+        matches!(self.status(), 400 | 408 | 414 | 431 | 505)
     }
 
     pub fn response(self) -> Response<Bytes> {
@@ -181,7 +189,9 @@ fn title(status: u16) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [GatewayError; 22] = [
+    const ALL: [GatewayError; 24] = [
+        GatewayError::RequestLineTooLong,
+        GatewayError::UnsupportedVersion,
         GatewayError::RequestHeadTooLarge,
         GatewayError::ClientStalled,
         GatewayError::Shutdown,

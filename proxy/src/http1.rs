@@ -8,6 +8,9 @@
 //! Nothing here keeps bytes between calls: the caller shows all that came and was not consumed yet, and whatever the
 //! pieces in which it came, what is read from it is the same. How much a caller must be ready to keep is in [`limits`].
 //!
+//! What moves it is beside the codec: a [`wire`] is a connection with what is unread and unwritten, a [`transfer`] is
+//! content on its way from one to the other, [`wait`] is for times and stops.
+//!
 //! Not here: what a head means for routing and forwarding (`forward::headers`), and when to read, write or give up.
 
 pub mod body;
@@ -15,6 +18,9 @@ pub mod fields;
 pub mod limits;
 pub mod request_head;
 pub mod response_head;
+pub mod transfer;
+pub mod wait;
+pub mod wire;
 
 mod head;
 mod lines;

@@ -1,8 +1,9 @@
-//! The way of a request, top to bottom. `Listener::handle` cannot fail: it opens the record, asks
-//! `Listener::answer`, and turns an error into its page. `answer` calls each stage once and gets a value back; no stage
-//! calls another.
+//! The way of a request, top to bottom. `Listener::answer` calls each stage once and gets a value back; no stage calls
+//! another. Around it, [`http1`] and [`http2`] speak with the client: they open the record, ask, turn an error into its
+//! page, and move the response to where it belongs.
 
-mod response_body;
+mod http1;
+mod http2;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,24 +11,24 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderValue, LOCATION};
-use http::{Method, Request, Response, StatusCode, Version, request};
+use http::header::{HeaderValue, LOCATION};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
-use lintel_common::server::{Connection, Event, Handler, Options};
+use lintel_common::server::{Connection, Established, Event, Handler, Options};
 use lintel_common::shutdown::Shutdown;
 
 use crate::access_log::{Record, Recorder};
 use crate::action::{Action, FixedResponse, Redirect, RedirectInput};
+use crate::forward::client::Client;
+use crate::forward::exchange::{Exchange, Outgoing};
 use crate::forward::headers::{self, ClientSide};
 use crate::forward::pool::Pool;
-use crate::forward::upgrade::Tunnel;
-use crate::forward::{Forwarded, Forwarder, Group, Outgoing, RequestBody, TargetBody};
+use crate::forward::{Forwarder, Group};
 use crate::gateway_error::{self, GatewayError};
+use crate::http1::{RequestHead, ResponseHead};
 use crate::model::LoadBalancerSettings;
 use crate::rule::{RuleInput, RuleTable};
-pub use response_body::ResponseBody;
-use response_body::Source;
+pub use http2::ResponseBody;
 
 /// What one listener does, as of the last reload. A request keeps the one it began with.
 #[derive(Debug)]
@@ -48,15 +49,31 @@ pub struct Listener {
     pub pool: Rc<Pool>,
     pub recorder: Rc<Recorder>,
     pub shutdown: Shutdown,
+    /// What `routes` was when a request last looked: their count of holders is shared by all workers, this one is not.
+    current: RefCell<Rc<Current>>,
     options: RefCell<Option<(Arc<LoadBalancerSettings>, Rc<Options>)>>,
 }
 
-/// What a stage of ours or a target has said, before it is recorded.
+/// One worker's hold of the routes.
+#[derive(Debug)]
+struct Current(Arc<Routes>);
+
+/// A request as it came in.
+struct Inbound<'r> {
+    routes: &'r Routes,
+    head: &'r RequestHead,
+    connection: &'r Connection,
+}
+
+/// What a stage of ours or a target has said.
 enum Answer {
     Own(Response<Bytes>),
-    Target(Response<TargetBody>),
-    /// 101: the tunnel takes the record along.
-    Switched(Response<Bytes>, Box<Tunnel>),
+    /// A target's, with what is left of the exchange; a 101 makes it a WebSocket.
+    Target {
+        head: ResponseHead,
+        exchange: Exchange,
+        trailers: bool,
+    },
 }
 
 impl Listener {
@@ -66,31 +83,41 @@ impl Listener {
         recorder: Rc<Recorder>,
         shutdown: Shutdown,
     ) -> Self {
+        let current = RefCell::new(Rc::new(Current(routes.load_full())));
         Self {
             routes,
             pool,
             recorder,
             shutdown,
+            current,
             options: RefCell::default(),
         }
     }
 
-    async fn answer(
+    fn current(&self) -> Rc<Current> {
+        let now = self.routes.load();
+        let mut current = self.current.borrow_mut();
+        if !Arc::ptr_eq(&now, &current.0) {
+            *current = Rc::new(Current(Arc::clone(&now)));
+        }
+        Rc::clone(&current)
+    }
+
+    async fn answer<C: Client>(
         &self,
-        routes: &Routes,
-        request: Request<Incoming>,
-        connection: &Rc<Connection>,
+        inbound: &Inbound<'_>,
+        client: &mut C,
         record: &mut Record,
     ) -> Result<Answer, GatewayError> {
-        let (head, body) = request.into_parts();
-        if matches!(head.method, Method::TRACE | Method::CONNECT) {
+        let Inbound { routes, head, .. } = *inbound;
+        if matches!(*head.method(), Method::TRACE | Method::CONNECT) {
             return Err(GatewayError::MethodNotAllowed);
         }
-        headers::check(&head)?;
-        let host = headers::host(&head)?;
+        headers::check(head)?;
+        let host = headers::host(head)?;
         let selected = routes.rules.select(&RuleInput {
             host,
-            path: head.uri.path(),
+            path: head.path(),
         });
         match selected.action {
             Action::FixedResponse(fixed) => {
@@ -100,49 +127,44 @@ impl Listener {
             }
             Action::Redirect(redirect) => {
                 record.rule(selected.priority, "redirect");
-                let response = redirect_response(redirect, routes, &head, host)?;
+                let response = redirect_response(redirect, routes, head, host)?;
                 record.redirect(response.headers()[LOCATION].clone());
                 Ok(Answer::Own(response))
             }
             Action::Forward(forward) => {
                 record.rule(selected.priority, "forward");
                 let group = &routes.groups[forward.target_group];
-                let request = Request::from_parts(head, body);
-                self.forward(routes, group, request, connection, record)
-                    .await
+                self.forward(group, inbound, client, record).await
             }
         }
     }
 
-    async fn forward(
+    async fn forward<C: Client>(
         &self,
-        routes: &Routes,
         group: &Group,
-        request: Request<Incoming>,
-        connection: &Rc<Connection>,
+        inbound: &Inbound<'_>,
+        client: &mut C,
         record: &mut Record,
     ) -> Result<Answer, GatewayError> {
-        let (mut head, body) = request.into_parts();
+        let Inbound {
+            routes,
+            head,
+            connection,
+        } = *inbound;
         let settings = &routes.settings;
-        let client = ClientSide {
-            peer: connection.peer,
+        let client_side = ClientSide {
+            address: connection.peer_address(),
             https: connection.tls.is_some(),
             port: routes.port,
             load_balancer: &settings.name,
         };
-        let client_side = head.extensions.remove::<OnUpgrade>();
-        let trace_id = headers::trace_id(&head.headers, record.created_at(), rand::random());
-        let rewritten = headers::to_target(&mut head, &client, trace_id)?;
-        record.trace_id(rewritten.trace_id);
-        let outgoing = Outgoing {
-            head,
-            body: RequestBody::new(
-                body,
-                Rc::clone(connection),
-                record.received(),
-                rewritten.trailers,
-            ),
-            trailers: rewritten.trailers,
+        let trace_id = headers::trace_id(head.fields(), record.created_at(), rand::random());
+        let mut bytes = Vec::new();
+        let rewritten = headers::to_target(head, &client_side, &trace_id, &mut bytes)?;
+        record.trace_id(trace_id);
+        let request = Outgoing {
+            head: bytes,
+            method: head.method().clone(),
             websocket: rewritten.websocket,
         };
         let forwarder = Forwarder {
@@ -150,95 +172,35 @@ impl Listener {
             group,
             settings,
         };
-        match forwarder.forward(outgoing, record).await? {
-            Forwarded::Response(mut response) => {
-                record.target_answered(response.status().as_u16());
-                headers::to_client(response.headers_mut(), rewritten.trailers, false);
-                // The version is each hop's own: with an HTTP/1.0 target's, a broken off body would look whole.
-                *response.version_mut() = Version::HTTP_11;
-                if response.status() == StatusCode::NO_CONTENT {
-                    response.headers_mut().remove(CONTENT_LENGTH);
-                }
-                Ok(Answer::Target(response))
-            }
-            Forwarded::Switched {
-                mut response,
-                target,
-                in_flight,
-            } => {
-                record.target_answered(response.status().as_u16());
-                headers::to_client(response.headers_mut(), false, true);
-                let tunnel = Tunnel {
-                    client_side: client_side.ok_or(GatewayError::TargetUnexpectedUpgrade)?,
-                    target_side: hyper::upgrade::on(&mut response),
-                    target,
-                    in_flight,
-                    idle_timeout: settings.idle_timeout,
-                    shutdown: self.shutdown.clone(),
-                };
-                Ok(Answer::Switched(
-                    response.map(|_| Bytes::new()),
-                    Box::new(tunnel),
-                ))
-            }
-        }
-    }
-
-    async fn respond(
-        self: Rc<Self>,
-        request: Request<Incoming>,
-        connection: Rc<Connection>,
-        mut record: Record,
-    ) -> Response<ResponseBody> {
-        let routes = self.routes.load_full();
-        let bodiless = request.method() == Method::HEAD;
-        let response = match self
-            .answer(&routes, request, &connection, &mut record)
-            .await
-        {
-            Ok(Answer::Target(response)) => {
-                record.answer(response.status().as_u16(), response.headers());
-                response.map(Source::Target)
-            }
-            Ok(Answer::Own(response)) => {
-                record.answer_own(response.status().as_u16(), response.headers(), None);
-                response.map(Source::own)
-            }
-            Ok(Answer::Switched(response, tunnel)) => {
-                record.answer(response.status().as_u16(), response.headers());
-                record.upgraded();
-                tokio::task::spawn_local(tunnel.run(record));
-                return response.map(|_| ResponseBody::unrecorded());
-            }
-            Err(error) => {
-                if error.closes_connection() {
-                    connection.close();
-                }
-                let response = error.response();
-                record.answer_own(error.status(), response.headers(), Some(error));
-                response.map(Source::own)
-            }
-        };
-        let bodiless = bodiless
-            || matches!(
-                response.status(),
-                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-            );
-        response.map(|source| ResponseBody::new(source, bodiless, record))
+        let (head, exchange) = forwarder.forward(&request, client, record).await?;
+        record.target_answered(head.status());
+        Ok(Answer::Target {
+            head,
+            exchange,
+            trailers: rewritten.trailers,
+        })
     }
 }
 
 impl Handler for Listener {
     type Body = ResponseBody;
 
-    /// The record is opened at once and not when the answer is first polled: by then its client may have gone.
     fn handle(
         self: Rc<Self>,
         request: Request<Incoming>,
         connection: Rc<Connection>,
     ) -> impl Future<Output = Response<ResponseBody>> + 'static {
-        let record = Record::open(&self.recorder, &connection, &request);
-        self.respond(request, connection, record)
+        self.respond_http2(request, connection)
+    }
+
+    fn http1(
+        self: Rc<Self>,
+        established: Established,
+        connection: Rc<Connection>,
+        options: Rc<Options>,
+        shutdown: Shutdown,
+    ) -> impl Future<Output = ()> + 'static {
+        http1::serve(self, established, connection, options, shutdown)
     }
 
     fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
@@ -266,18 +228,8 @@ impl Handler for Listener {
                 tracing::debug!(%peer, %error, "TLS handshake failed");
                 self.recorder.metrics.client_tls_negotiation_errors.inc();
             }
-            Event::MalformedRequest { connection, error } => {
-                tracing::debug!(peer = %connection.peer, %error, "malformed request");
-                let error = if error.is_parse_too_large() {
-                    GatewayError::RequestHeadTooLarge
-                } else {
-                    GatewayError::MalformedRequest
-                };
-                Record::unreadable(&self.recorder, connection, error);
-            }
-            Event::RequestTimeout { connection } => {
-                Record::unreadable(&self.recorder, connection, GatewayError::RequestTimeout);
-            }
+            // Of hyper's HTTP/1.1, which this listener does not use.
+            Event::MalformedRequest { .. } | Event::RequestTimeout { .. } => {}
         }
     }
 }
@@ -289,7 +241,6 @@ pub fn server_options(settings: &LoadBalancerSettings, active: &prometheus::IntG
         idle_timeout: settings.idle_timeout,
         client_keep_alive: Some(settings.client_keep_alive),
         date_header: false,
-        preserve_header_case: true,
         active_connections: Some(active.clone()),
         ..Options::default()
     }
@@ -310,7 +261,7 @@ fn fixed_response(fixed: &FixedResponse) -> Response<Bytes> {
 fn redirect_response(
     redirect: &Redirect,
     routes: &Routes,
-    head: &request::Parts,
+    head: &RequestHead,
     host: &str,
 ) -> Result<Response<Bytes>, GatewayError> {
     let location = redirect.location(&RedirectInput {
@@ -325,8 +276,8 @@ fn redirect_response(
             host
         },
         port: routes.port,
-        path: head.uri.path(),
-        query: head.uri.query().unwrap_or_default(),
+        path: head.path(),
+        query: head.query().unwrap_or_default(),
     });
     if location.len() > Redirect::MAX_LOCATION_LENGTH {
         return Err(GatewayError::RedirectTooLong);

@@ -26,7 +26,6 @@ pub(super) struct Activity {
     answering: AtomicU32,
     /// Milliseconds from `created`, plus one, at which the head now being read began; 0 = none is.
     head_since: AtomicU64,
-    closing: AtomicBool,
     only_content: AtomicBool,
     cut: AtomicU8,
 }
@@ -49,7 +48,6 @@ impl Default for Activity {
             exchanges: AtomicU32::new(0),
             answering: AtomicU32::new(0),
             head_since: AtomicU64::new(0),
-            closing: AtomicBool::new(false),
             only_content: AtomicBool::new(false),
             cut: AtomicU8::new(0),
         }
@@ -113,14 +111,6 @@ impl Activity {
     pub(super) fn head_since(&self) -> Option<Instant> {
         let millis = self.head_since.load(Relaxed).checked_sub(1)?;
         Some(self.created + std::time::Duration::from_millis(millis))
-    }
-
-    pub(super) fn close(&self) {
-        self.closing.store(true, Relaxed);
-    }
-
-    pub(super) fn is_closing(&self) -> bool {
-        self.closing.load(Relaxed)
     }
 
     fn read(&self, bytes: usize) {

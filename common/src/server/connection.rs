@@ -3,6 +3,7 @@
 //! beside hyper sees what hyper does not: a client that stopped in the middle of a request head (408), one that stopped
 //! reading, one that has nothing to say.
 
+use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -48,6 +49,7 @@ pub struct Connection {
     pub tls: Option<TlsInfo>,
     pub http2: bool,
     pub accepted_at: Instant,
+    peer_address: OnceCell<Box<str>>,
     activity: Arc<Activity>,
 }
 
@@ -60,9 +62,10 @@ pub struct TlsInfo {
 }
 
 impl Connection {
-    /// Close after the answer in hand: what is left of the connection cannot be trusted or is not wanted.
-    pub fn close(&self) {
-        self.activity.close();
+    /// The peer's IP address as text, an IPv4 one always as such. Every request of the connection is told it.
+    pub fn peer_address(&self) -> &str {
+        self.peer_address
+            .get_or_init(|| self.peer.ip().to_canonical().to_string().into())
     }
 
     /// A request or response body has moved on: the connection is not idle.
@@ -73,11 +76,6 @@ impl Connection {
     /// Why the server has ended this connection under its requests, if it has.
     pub fn cut(&self) -> Option<Cut> {
         self.activity.was_cut()
-    }
-
-    /// Whether [`close`](Self::close) was called.
-    pub fn is_closing(&self) -> bool {
-        self.activity.is_closing()
     }
 
     fn watched(&self, established: Established) -> Metered<Stream, Watch> {
@@ -117,6 +115,7 @@ pub(super) async fn run<H: Handler>(
         tls: None,
         http2: false,
         accepted_at: Instant::now(),
+        peer_address: OnceCell::new(),
         activity: Arc::default(),
     };
     let Some(config) = handler.tls() else {
@@ -212,9 +211,7 @@ pub(super) async fn http1<H: Handler>(
         let draining = shutdown.clone();
         async move {
             let mut response = answer.await;
-            let last = connection.activity.is_closing()
-                || draining.is_requested()
-                || expires.is_some_and(|at| Instant::now() >= at);
+            let last = draining.is_requested() || expires.is_some_and(|at| Instant::now() >= at);
             if last && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
                 response
                     .headers_mut()
@@ -227,7 +224,6 @@ pub(super) async fn http1<H: Handler>(
     builder
         .header_read_timeout(None)
         .auto_date_header(options.date_header)
-        .preserve_header_case(options.preserve_header_case)
         .max_headers(options.max_header_fields)
         .max_header_size(options.max_head_size)
         .max_buf_size(options.max_head_size.max(MIN_BUFFER) + MIN_BUFFER);

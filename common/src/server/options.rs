@@ -25,8 +25,6 @@ pub struct Options {
     pub max_concurrent_streams: u32,
     /// Add `Date` to responses without one. Default true.
     pub date_header: bool,
-    /// Keep the spelling of header names, for a server that passes them on. Default false.
-    pub preserve_header_case: bool,
     /// Counts open connections, upgraded ones included.
     pub active_connections: Option<IntGauge>,
 }
@@ -43,7 +41,6 @@ impl Default for Options {
             max_header_fields: 128,
             max_concurrent_streams: 128,
             date_header: true,
-            preserve_header_case: false,
             active_connections: None,
         }
     }

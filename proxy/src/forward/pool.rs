@@ -10,28 +10,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use lintel_common::metered::Metered;
 use lintel_common::metrics::GaugeGuard;
+use lintel_common::stream::Stream;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::request_body::RequestBody;
-use super::stream::{ReadsOn, TargetStream, Watcher};
-use super::traffic::Traffic;
+use crate::http1::wire::{Buffers, Wire};
 use crate::metrics::Metrics;
 
 /// Idle connections kept for one target by one worker; more are closed when they become idle.
 const MOST_IDLE: usize = 256;
-
-/// Fields and bytes that a response head may have.
-const MOST_FIELDS: usize = 256;
-const MOST_HEAD: usize = 32 * 1024;
-
-/// What one connection may hold of a body that its other side does not take.
-const BUFFER: usize = 64 * 1024;
 
 /// How much may lie in the kernel unsent before a connection counts as not writable. A full send buffer would have to
 /// drain by a third, a megabyte or more, before a slow reader is seen to move.
@@ -41,24 +30,23 @@ const UNSENT: u32 = 128 * 1024;
 #[derive(Debug)]
 pub struct TargetConnection {
     address: SocketAddr,
-    pub sender: SendRequest<RequestBody>,
-    pub traffic: Arc<Traffic>,
-    stream: Watcher,
+    pub wire: Wire,
     /// It has carried a request before.
     pub reused: bool,
+    _active: GaugeGuard,
 }
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<RequestBody>,
-    traffic: Arc<Traffic>,
-    stream: Watcher,
+    connection: TargetConnection,
     until: Instant,
 }
 
 #[derive(Debug)]
 pub struct Pool {
     idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+    /// The worker's, for everything that its connections read and write.
+    pub buffers: Rc<Buffers>,
     metrics: Arc<Metrics>,
 }
 
@@ -66,34 +54,23 @@ impl Pool {
     pub fn new(metrics: Arc<Metrics>) -> Rc<Self> {
         Rc::new(Self {
             idle: RefCell::default(),
+            buffers: Rc::default(),
             metrics,
         })
     }
 
-    /// The connection that became idle last and still lives.
-    pub async fn take(&self, address: SocketAddr) -> Option<TargetConnection> {
-        loop {
-            let Idle {
-                sender,
-                traffic,
-                stream,
-                ..
-            } = self.idle.borrow_mut().get_mut(&address)?.pop()?;
-            if !sender.is_ready() {
-                // One that has just ended its response may need a turn of its task; one that then still is not ready
-                // has been closed, or its target has not taken all of the last request.
-                tokio::task::yield_now().await;
-            }
-            if sender.is_ready() && stream.is_quiet() {
-                return Some(TargetConnection {
-                    address,
-                    sender,
-                    traffic,
-                    stream,
-                    reused: true,
-                });
+    /// The connection that became idle last and still lives. `thorough` asks the kernel whether it does, where the runtime
+    /// has not heard otherwise: a system call, for requests that cannot be sent twice.
+    pub fn take(&self, address: SocketAddr, thorough: bool) -> Option<TargetConnection> {
+        let mut pool = self.idle.borrow_mut();
+        let idle = pool.get_mut(&address)?;
+        while let Some(Idle { mut connection, .. }) = idle.pop() {
+            if connection.wire.is_quiet(thorough) {
+                connection.reused = true;
+                return Some(connection);
             }
         }
+        None
     }
 
     pub async fn connect(&self, address: SocketAddr) -> io::Result<TargetConnection> {
@@ -101,53 +78,25 @@ impl Pool {
         stream.set_nodelay(true)?;
         // Else a target that reads slowly would look like one that does not: see UNSENT.
         SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
-        let traffic = Arc::<Traffic>::default();
-        let active = GaugeGuard::new(&self.metrics.active_target_connections);
-        let stream = TargetStream::new(stream, active);
-        let watcher = stream.watcher();
-        let stream = Metered::new(stream, Arc::clone(&traffic));
-        let io = TokioIo::new(ReadsOn::new(stream));
-        let (sender, driver) = http1::Builder::new()
-            .preserve_header_case(true)
-            .max_headers(MOST_FIELDS)
-            .max_header_size(MOST_HEAD)
-            .max_buf_size(BUFFER)
-            .handshake(io)
-            .await
-            .map_err(io::Error::other)?;
         self.metrics.new_target_connections.inc();
-        tokio::task::spawn_local(async move {
-            // Its errors reach whoever waits for a response; an idle connection has nobody to tell.
-            let _ = driver.with_upgrades().await;
-        });
         Ok(TargetConnection {
             address,
-            sender,
-            traffic,
-            stream: watcher,
+            wire: Wire::new(Stream::Plain(stream)),
             reused: false,
+            _active: GaugeGuard::new(&self.metrics.active_target_connections),
         })
     }
 
     /// A response has ended cleanly: its connection may carry another request within `idle_timeout`.
     pub fn put(&self, connection: TargetConnection, idle_timeout: Duration) {
-        let TargetConnection {
-            address,
-            sender,
-            traffic,
-            stream,
-            ..
-        } = connection;
-        if sender.is_closed() {
+        if !connection.wire.is_quiet(false) {
             return;
         }
         let mut pool = self.idle.borrow_mut();
-        let idle = pool.entry(address).or_default();
+        let idle = pool.entry(connection.address).or_default();
         if idle.len() < MOST_IDLE {
             idle.push(Idle {
-                sender,
-                traffic,
-                stream,
+                connection,
                 until: Instant::now() + idle_timeout,
             });
         }
@@ -157,7 +106,7 @@ impl Pool {
     pub fn sweep(&self) {
         let now = Instant::now();
         self.idle.borrow_mut().retain(|_, idle| {
-            idle.retain(|idle| !idle.sender.is_closed() && now < idle.until);
+            idle.retain(|idle| now < idle.until && idle.connection.wire.is_quiet(false));
             !idle.is_empty()
         });
     }

@@ -2,11 +2,13 @@
 //! head has few of them, and each was recognised once.
 
 mod name;
+mod reader;
 
 use std::fmt;
 use std::ops::Range;
 
 pub use name::Name;
+pub(super) use reader::FieldsReader;
 
 #[derive(Clone, Default)]
 pub struct Fields {
@@ -152,27 +154,6 @@ impl Fields {
     pub(super) fn text(&self, span: Span) -> &str {
         span.text(&self.bytes)
     }
-
-    /// A field whose name and value were appended before.
-    fn push_spans(&mut self, spelled: Span, value: Span) {
-        let name = Name::of(spelled.bytes(&self.bytes));
-        self.entries.push(Entry {
-            name,
-            spelled,
-            value,
-        });
-    }
-
-    /// The fields that httparse found in the block, which is copied in one run.
-    pub(super) fn parsed(block: &[u8], headers: &[httparse::Header<'_>]) -> Self {
-        let mut fields = Self::with_capacity(block.len(), headers.len());
-        fields.bytes.extend_from_slice(block);
-        for header in headers {
-            let spelled = Span::within(block, header.name.as_bytes());
-            fields.push_spans(spelled, Span::within(block, header.value));
-        }
-        fields
-    }
 }
 
 impl Entry {
@@ -200,12 +181,6 @@ impl Span {
             start: range.start as u32,
             end: range.end as u32,
         }
-    }
-
-    /// Where the part lies, which was borrowed from the whole.
-    pub(super) fn within(whole: &[u8], part: &[u8]) -> Self {
-        let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
-        Self::new(start..start.wrapping_add(part.len()))
     }
 
     /// A place within this one.

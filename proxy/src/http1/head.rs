@@ -1,12 +1,51 @@
-//! What request and response heads have in common: how their fields frame the body and keep the connection, and what is
-//! wrong with fields that httparse does not take.
+//! What request and response heads have in common: their fields, and how these frame the body and keep the connection.
+
+use std::ops::Range;
 
 use http::Version;
-use memchr::memchr;
 
-use super::fields::{Fields, Name};
-use super::lines::is_token;
+use super::fields::{Fields, FieldsReader, Name};
+use super::lines::{Block, Lines};
 use super::{Length, Malformed};
+
+/// A whole head, or a whole trailer section.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// Where in the fields' buffer the first line lies; empty before trailers.
+    pub(super) first_line: Range<usize>,
+    /// Their buffer holds the whole block.
+    pub(super) fields: Fields,
+    /// Bytes of the block.
+    pub(super) size: usize,
+}
+
+/// What is at the front of the input, or `None` if it is not complete.
+pub(super) fn read(input: &[u8], block: Block) -> Result<Option<Read>, Malformed> {
+    let mut lines = Lines::new(input, block);
+    if lines.clone().are_unfinished() {
+        return Ok(None);
+    }
+    let first_line = match block {
+        Block::Trailers => Some(0..0),
+        Block::RequestHead | Block::ResponseHead => lines.next()?,
+    };
+    let Some(first_line) = first_line else {
+        return Ok(None);
+    };
+    let mut fields = FieldsReader::default();
+    while let Some(line) = lines.next()? {
+        if line.is_empty() {
+            let size = lines.end();
+            return Ok(Some(Read {
+                first_line,
+                fields: fields.finish(input.get(..size).unwrap_or_default()),
+                size,
+            }));
+        }
+        fields.line(input, line)?;
+    }
+    Ok(None)
+}
 
 /// What the fields say of the body and of the connection.
 #[derive(Debug, Clone, Copy)]
@@ -75,47 +114,6 @@ fn content_length(value: &[u8]) -> Result<u64, Malformed> {
             number.checked_mul(10)?.checked_add(digit)
         })
         .ok_or(Malformed::ContentLength)
-}
-
-/// What is wrong with the first bad field line after the first line of a head.
-pub(super) fn bad_field_of_head(block: &[u8]) -> Malformed {
-    let end = memchr(b'\n', block).map_or(block.len(), |end| end + 1);
-    bad_field(block.get(end..).unwrap_or_default())
-}
-
-/// What is wrong with the first bad one of these field lines, which end in CR LF.
-pub(super) fn bad_field(lines: &[u8]) -> Malformed {
-    let lines = lines.split(|byte| *byte == b'\n');
-    lines
-        .filter_map(|line| line.strip_suffix(b"\r"))
-        .find_map(bad_line)
-        // Not reached: httparse and these rules agree.
-        .unwrap_or(Malformed::FieldValue)
-}
-
-fn bad_line(line: &[u8]) -> Option<Malformed> {
-    if line.is_empty() {
-        return None;
-    }
-    if matches!(line.first(), Some(b' ' | b'\t')) {
-        return Some(Malformed::FoldedField);
-    }
-    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-        return Some(Malformed::MissingColon);
-    };
-    let (name, value) = line.split_at(colon);
-    match name {
-        [] => Some(Malformed::EmptyFieldName),
-        [.., b' ' | b'\t'] => Some(Malformed::BlankBeforeColon),
-        name if !name.iter().copied().all(is_token) => Some(Malformed::FieldName),
-        _ if value
-            .iter()
-            .any(|byte| byte.is_ascii_control() && *byte != b'\t') =>
-        {
-            Some(Malformed::FieldValue)
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ pub enum Malformed {
     BareLf,
     #[error("a CR that is not followed by LF")]
     BareCr,
+    #[error("a control character")]
+    Control,
     #[error("an empty line before the head")]
     EmptyLine,
 
@@ -35,8 +37,6 @@ pub enum Malformed {
     BlankBeforeColon,
     #[error("a field name that is not a token")]
     FieldName,
-    #[error("a control character in a field's value")]
-    FieldValue,
 
     // Framing
     #[error("a Content-Length that is not one number")]
@@ -53,8 +53,6 @@ pub enum Malformed {
     TwoLengths,
     #[error("a chunk size that is not a number of 1 to 16 hexadecimal digits")]
     ChunkSize,
-    #[error("a control character in a chunk extension")]
-    ChunkExtension,
     #[error("a chunk that does not end where its size said")]
     ChunkEnd,
     #[error("the stream ended before the message did")]

@@ -1,15 +1,14 @@
 //! The head of a request, as it was sent.
 
 use std::borrow::Cow;
-use std::mem::MaybeUninit;
 
 use http::{Method, Version, request};
 
 use super::fields::{Fields, Name, Span};
 use super::head::{self, Framing};
-use super::lines::{self, Block};
+use super::lines::{Block, is_token};
 use super::target::{self, Target};
-use super::{Length, Malformed, limits};
+use super::{Length, Malformed};
 
 #[derive(Debug, Clone)]
 pub struct RequestHead {
@@ -36,34 +35,23 @@ impl RequestHead {
     pub fn read(input: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
         let block = input.strip_prefix(b"\r\n").unwrap_or(input);
         let skipped = input.len() - block.len();
-        let Some(end) = lines::end(block, Block::RequestHead)? else {
+        let Some(read) = head::read(block, Block::RequestHead)? else {
             return Ok(None);
         };
-        let mut head = Self::parse(block.get(..end).unwrap_or_default())?;
-        head.wire_size = skipped + end;
+        let mut head = Self::parse(read)?;
+        head.wire_size += skipped;
         let consumed = head.wire_size;
         Ok(Some((head, consumed)))
     }
 
-    /// Of a whole head.
-    fn parse(block: &[u8]) -> Result<Self, Malformed> {
-        let mut headers = [const { MaybeUninit::uninit() }; limits::REQUEST_FIELDS];
-        let mut request = httparse::Request::new(&mut []);
-        let parsed = request.parse_with_uninit_headers(block, &mut headers);
-        let (Ok(httparse::Status::Complete(_)), Some(method), Some(target), Some(minor)) =
-            (parsed, request.method, request.path, request.version)
-        else {
-            return Err(malformed(block, parsed, request.method));
-        };
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::Method)?;
-        let version = match minor {
-            0 => Version::HTTP_10,
-            _ => Version::HTTP_11,
-        };
+    fn parse(read: head::Read) -> Result<Self, Malformed> {
+        let mut fields = read.fields;
+        let line = fields.bytes(Span::new(read.first_line));
+        let (method, target, version) = request_line(line)?;
         let parts = Target::read(&method, target)?;
-        let mut fields = Fields::parsed(block, request.headers);
         let framing = Framing::of(&fields, version)?;
-        let target = Span::within(block, target.as_bytes());
+        let start = method.as_str().len() + 1;
+        let target = Span::new(start..start + target.len());
         let (path, path_and_query) = if parts.path.is_empty() && parts.scheme.is_some() {
             let query = parts.query.clone().map(|query| target.part(query));
             let whole = fields.append_root(query);
@@ -87,7 +75,7 @@ impl RequestHead {
             fields,
             length: framing.length.unwrap_or(Length::Empty),
             keeps_alive: framing.keeps_alive,
-            wire_size: block.len(),
+            wire_size: read.size,
         })
     }
 
@@ -217,16 +205,22 @@ impl RequestHead {
     }
 }
 
-fn malformed(block: &[u8], parsed: httparse::Result<usize>, method: Option<&str>) -> Malformed {
-    match parsed {
-        Err(httparse::Error::Token) if method.is_none() => Malformed::Method,
-        Err(httparse::Error::Token) => Malformed::Target,
-        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => {
-            head::bad_field_of_head(block)
-        }
-        Err(httparse::Error::TooManyHeaders) => Malformed::TooManyFields,
-        _ => Malformed::RequestLine,
-    }
+/// The parts of a line that is known to end in a version.
+fn request_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
+    let (version, rest) = match line.split_last_chunk() {
+        Some((rest, b" HTTP/1.1")) => (Version::HTTP_11, rest),
+        Some((rest, b" HTTP/1.0")) => (Version::HTTP_10, rest),
+        _ => return Err(Malformed::RequestLine),
+    };
+    let end = rest.iter().position(|byte| !is_token(*byte));
+    let (method, target) = rest.split_at(end.unwrap_or(rest.len()));
+    let target = match target {
+        [] => return Err(Malformed::RequestLine),
+        [b' ', target @ ..] => target,
+        _ => return Err(Malformed::Method),
+    };
+    let method = Method::from_bytes(method).map_err(|_| Malformed::Method)?;
+    Ok((method, target, version))
 }
 
 #[cfg(test)]

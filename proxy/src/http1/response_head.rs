@@ -1,13 +1,11 @@
 //! The head of a response, as it was sent.
 
-use std::mem::MaybeUninit;
-
 use http::{Method, Version};
 
 use super::fields::{Fields, Span};
 use super::head::{self, Framing};
-use super::lines::{self, Block};
-use super::{Length, Malformed, limits};
+use super::lines::Block;
+use super::{Length, Malformed};
 
 #[derive(Debug, Clone)]
 pub struct ResponseHead {
@@ -26,47 +24,28 @@ impl ResponseHead {
     ///
     /// Statuses are those of HTTP, 100 to 599; the reason may be empty and even its space may be missing.
     pub fn read(input: &[u8], request: &Method) -> Result<Option<(Self, usize)>, Malformed> {
-        let Some(end) = lines::end(input, Block::ResponseHead)? else {
+        let Some(read) = head::read(input, Block::ResponseHead)? else {
             return Ok(None);
         };
-        let head = Self::parse(input.get(..end).unwrap_or_default(), request)?;
-        Ok(Some((head, end)))
+        let size = read.size;
+        Ok(Some((Self::parse(read, request)?, size)))
     }
 
-    /// Of a whole head.
-    fn parse(block: &[u8], request: &Method) -> Result<Self, Malformed> {
-        let mut headers = [const { MaybeUninit::uninit() }; limits::RESPONSE_FIELDS];
-        let mut response = httparse::Response::new(&mut []);
-        let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-            &mut response,
-            block,
-            &mut headers,
-        );
-        let (Ok(httparse::Status::Complete(_)), Some(minor), Some(status)) =
-            (parsed, response.version, response.code)
-        else {
-            return Err(malformed(block, parsed));
-        };
-        if !(100..=599).contains(&status) {
-            return Err(Malformed::Status);
-        }
-        let version = match minor {
-            0 => Version::HTTP_10,
-            _ => Version::HTTP_11,
-        };
-        let fields = Fields::parsed(block, response.headers);
+    fn parse(read: head::Read, request: &Method) -> Result<Self, Malformed> {
+        let fields = read.fields;
+        let line = fields.bytes(Span::new(read.first_line));
+        let (version, status, reason) = status_line(line)?;
+        let reason = Span::new(line.len() - reason.len()..line.len());
         let framing = Framing::of(&fields, version)?;
         let length = if *request == Method::HEAD || matches!(status, 100..=199 | 204 | 304) {
             Length::Empty
         } else {
             framing.length.unwrap_or(Length::UntilClose)
         };
-        let line = memchr::memchr(b'\r', block).unwrap_or(block.len());
         Ok(Self {
             status,
             version,
-            // httparse gives none that is not ASCII.
-            reason: Span::new(line.min("HTTP/1.1 200 ".len())..line),
+            reason,
             fields,
             length,
             keeps_alive: framing.keeps_alive && length != Length::UntilClose,
@@ -101,13 +80,27 @@ impl ResponseHead {
     }
 }
 
-fn malformed(block: &[u8], parsed: httparse::Result<usize>) -> Malformed {
-    match parsed {
-        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => {
-            head::bad_field_of_head(block)
-        }
-        Err(httparse::Error::TooManyHeaders) => Malformed::TooManyFields,
-        _ => Malformed::StatusLine,
+/// The parts of a line.
+fn status_line(line: &[u8]) -> Result<(Version, u16, &[u8]), Malformed> {
+    let (version, rest) = match line.split_first_chunk() {
+        Some((b"HTTP/1.1 ", rest)) => (Version::HTTP_11, rest),
+        Some((b"HTTP/1.0 ", rest)) => (Version::HTTP_10, rest),
+        _ => return Err(Malformed::StatusLine),
+    };
+    let (digits, reason) = match rest {
+        [a, b, c] => ([*a, *b, *c], &[][..]),
+        [a, b, c, b' ', reason @ ..] => ([*a, *b, *c], reason),
+        _ => return Err(Malformed::StatusLine),
+    };
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Malformed::StatusLine);
+    }
+    let status = digits
+        .iter()
+        .fold(0, |status, digit| 10 * status + u16::from(digit - b'0'));
+    match status {
+        100..=599 => Ok((version, status, reason)),
+        _ => Err(Malformed::Status),
     }
 }
 

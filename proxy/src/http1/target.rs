@@ -25,20 +25,19 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn read(method: &Method, target: &str) -> Result<Self, Malformed> {
-        let bytes = target.as_bytes();
+    pub(super) fn read(method: &Method, target: &[u8]) -> Result<Self, Malformed> {
         if *method == Method::CONNECT {
-            return Self::authority_form(bytes);
+            return Self::authority_form(target);
         }
-        match bytes {
-            [b'/', ..] => Self::path_and_query(bytes, 0),
+        match target {
+            [b'/', ..] => Self::path_and_query(target, 0),
             b"*" if *method == Method::OPTIONS => Ok(Self {
                 scheme: None,
                 authority: None,
                 path: 0..1,
                 query: None,
             }),
-            _ => Self::absolute_form(bytes),
+            _ => Self::absolute_form(target),
         }
     }
 

@@ -1,7 +1,6 @@
 //! The lines around chunks, read and written.
 
-use memchr::memchr2;
-
+use crate::http1::lines::text_length;
 use crate::http1::{Fields, Malformed, limits};
 
 /// What follows a chunk's content.
@@ -40,56 +39,38 @@ pub(super) fn read_line(input: &[u8]) -> Result<Option<ChunkLine>, Malformed> {
     if digits == 0 && !rest.is_empty() {
         return Err(Malformed::ChunkSize);
     }
-    // One byte more than fits, to see whether it does.
-    let most = limits::CHUNK_LINE - digits;
-    let window = rest.get(..=most).unwrap_or(rest);
-    let length = memchr2(b'\r', b'\n', window).unwrap_or(window.len());
-    let (extension, end) = window.split_at(length);
-    check_extension(extension)?;
-    if length > most {
+    let extension = text_length(rest.get(..=limits::CHUNK_LINE).unwrap_or(rest));
+    let (text, end) = rest.split_at(extension);
+    check_extension(text)?;
+    if digits + extension > limits::CHUNK_LINE {
         return Err(Malformed::ChunkLineTooLong);
     }
     match end {
         [] => Ok(None),
         [b'\n', ..] => Err(Malformed::BareLf),
-        _ if ends_blank(extension) => Err(Malformed::ChunkSize),
-        // The window may end here; the input tells.
-        _ => match rest.get(length + 1) {
-            None => Ok(None),
-            Some(b'\n') => Ok(Some(ChunkLine {
-                size,
-                extension: length,
-                consumed: digits + length + 2,
-            })),
-            Some(_) => Err(Malformed::BareCr),
-        },
+        [b'\r', ..] if is_blank(text) => Err(Malformed::ChunkSize),
+        [b'\r'] => Ok(None),
+        [b'\r', b'\n', ..] => Ok(Some(ChunkLine {
+            size,
+            extension,
+            consumed: digits + extension + 2,
+        })),
+        [b'\r', ..] => Err(Malformed::BareCr),
+        _ => Err(Malformed::Control),
     }
 }
 
-/// Blanks and a semicolon, and then what nobody reads, but without controls: so that everybody sees the same line end.
-fn check_extension(extension: &[u8]) -> Result<(), Malformed> {
-    match without_blanks(extension) {
-        [] => Ok(()),
-        [b';', text @ ..] => {
-            let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
-            if text.iter().any(is_control) {
-                Err(Malformed::ChunkExtension)
-            } else {
-                Ok(())
-            }
-        }
-        _ => Err(Malformed::ChunkSize),
+/// Blanks and a semicolon, and then what nobody reads.
+fn check_extension(text: &[u8]) -> Result<(), Malformed> {
+    match text.iter().find(|byte| !matches!(byte, b' ' | b'\t')) {
+        None | Some(b';') => Ok(()),
+        Some(_) => Err(Malformed::ChunkSize),
     }
-}
-
-fn without_blanks(text: &[u8]) -> &[u8] {
-    let start = text.iter().position(|byte| !matches!(byte, b' ' | b'\t'));
-    text.get(start.unwrap_or(text.len())..).unwrap_or_default()
 }
 
 /// Whether there are blanks behind the size and no extension.
-fn ends_blank(extension: &[u8]) -> bool {
-    !extension.is_empty() && without_blanks(extension).is_empty()
+fn is_blank(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| matches!(byte, b' ' | b'\t'))
 }
 
 /// Appends the line before a chunk of that length, which is not zero: that would end the body.

@@ -171,8 +171,8 @@ fn bad_chunks_are_refused_with_their_reason() {
         (b"1;a\nb\r\na\r\n", Malformed::BareLf),
         (b"1\ra\r\n", Malformed::BareCr),
         (b"1;a\rb\r\na\r\n", Malformed::BareCr),
-        (b"1;a\0\r\na\r\n", Malformed::ChunkExtension),
-        (b"1;a\x7f\r\na\r\n", Malformed::ChunkExtension),
+        (b"1;a\0\r\na\r\n", Malformed::Control),
+        (b"1;a\x7f\r\na\r\n", Malformed::Control),
         (b"1\r\nab\r\n", Malformed::ChunkEnd),
         (b"1\r\na\n0\r\n\r\n", Malformed::ChunkEnd),
         (b"1\r\na\rb", Malformed::ChunkEnd),
@@ -185,7 +185,7 @@ fn bad_chunks_are_refused_with_their_reason() {
         (b"0\r\nA : b\r\n\r\n", Malformed::BlankBeforeColon),
         (b"0\r\nno field\r\n\r\n", Malformed::MissingColon),
         (b"0\r\n0\r\n\r\n", Malformed::MissingColon),
-        (b"0\r\nA: b\0\r\n\r\n", Malformed::FieldValue),
+        (b"0\r\nA: b\0\r\n\r\n", Malformed::Control),
         (b"0\r\nGET / HTTP/1.1\r\n\r\n", Malformed::MissingColon),
     ] {
         assert_eq!(

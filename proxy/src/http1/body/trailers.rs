@@ -1,25 +1,17 @@
 //! The fields behind the last chunk: which of them there may be.
 
-use crate::http1::lines::{self, Block};
-use crate::http1::{Field, Fields, Malformed, Name, head, limits};
+use crate::http1::lines::Block;
+use crate::http1::{Field, Fields, Malformed, Name, head};
 
 /// The trailer section at the front of the input, and how much of that it is; `None` if it is not complete. Of its
 /// fields those that may be passed on.
 pub(super) fn read(input: &[u8]) -> Result<Option<(Option<Fields>, usize)>, Malformed> {
-    let Some(end) = lines::end(input, Block::Trailers)? else {
+    let Some(read) = head::read(input, Block::Trailers)? else {
         return Ok(None);
     };
-    let block = input.get(..end).unwrap_or_default();
-    let mut headers = [httparse::EMPTY_HEADER; limits::TRAILER_FIELDS];
-    match httparse::parse_headers(block, &mut headers) {
-        Ok(httparse::Status::Complete((_, headers))) => {
-            let mut fields = Fields::parsed(block, headers);
-            fields.retain(may_follow);
-            Ok(Some(((!fields.is_empty()).then_some(fields), end)))
-        }
-        Err(httparse::Error::TooManyHeaders) => Err(Malformed::TrailersTooLarge),
-        _ => Err(head::bad_field(block)),
-    }
+    let mut fields = read.fields;
+    fields.retain(may_follow);
+    Ok(Some(((!fields.is_empty()).then_some(fields), read.size)))
 }
 
 /// RFC 9110 6.5.1: not what frames, routes, identifies or says how to take the content, because all that was decided

@@ -152,8 +152,8 @@ fn a_bad_field_line_is_told_apart() {
         ("A\0: c", Malformed::FieldName),
         ("(A): c", Malformed::FieldName),
         ("\u{e4}: c", Malformed::FieldName),
-        ("A: b\0c", Malformed::FieldValue),
-        ("A: b\u{7f}c", Malformed::FieldValue),
+        ("A: b\0c", Malformed::Control),
+        ("A: b\u{7f}c", Malformed::Control),
     ] {
         let lines = format!("Good: one\r\nTabs:\ttoo\r\n{line}\r\n: no name\r\n\r\n");
         assert_eq!(bad_field(lines.as_bytes()), wrong, "{line:?}");

@@ -155,11 +155,8 @@ fn a_bad_head_is_refused_with_its_reason() {
         (b"GET / HTTP/1.1\r\n: a\r\n\r\n", Malformed::EmptyFieldName),
         (b"GET / HTTP/1.1\r\nHost\r\n\r\n", Malformed::MissingColon),
         (b"GET / HTTP/1.1\r\nHo st: a\r\n\r\n", Malformed::FieldName),
-        (b"GET / HTTP/1.1\r\nA: b\x00\r\n\r\n", Malformed::FieldValue),
-        (
-            b"GET / HTTP/1.1\r\nA: b\x1fc\r\n\r\n",
-            Malformed::FieldValue,
-        ),
+        (b"GET / HTTP/1.1\r\nA: b\x00\r\n\r\n", Malformed::Control),
+        (b"GET / HTTP/1.1\r\nA: b\x1fc\r\n\r\n", Malformed::Control),
         (
             b"GET / HTTP/1.1\r\nContent-Length: +1\r\n\r\n",
             Malformed::ContentLength,

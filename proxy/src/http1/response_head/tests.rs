@@ -124,10 +124,7 @@ fn a_bad_head_is_refused_with_its_reason() {
             b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
             Malformed::BlankBeforeColon,
         ),
-        (
-            b"HTTP/1.1 200 OK\r\nA: b\x01\r\n\r\n",
-            Malformed::FieldValue,
-        ),
+        (b"HTTP/1.1 200 OK\r\nA: b\x01\r\n\r\n", Malformed::Control),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: a\r\n\r\n",
             Malformed::ContentLength,

@@ -1,7 +1,7 @@
 use super::*;
 
 fn read(method: &Method, target: &str) -> Result<Target, Malformed> {
-    Target::read(method, target)
+    Target::read(method, target.as_bytes())
 }
 
 /// Scheme, authority, path and query.

@@ -1,0 +1,181 @@
+//! Content on its way from one connection to the other: decoded as it was framed here, framed anew for there, read only
+//! when the other side has taken what came before.
+
+use std::io::{self, ErrorKind};
+use std::task::{Context, Poll, ready};
+
+use super::body::{CHUNK_END, chunk_header, last_chunk};
+use super::wire::{Buffers, Wire};
+use super::{Decoder, Malformed};
+
+/// How content is framed where it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// As it is: its length was said before, or it ends with the connection.
+    Plain,
+    Chunked {
+        /// The other side takes trailers.
+        trailers: bool,
+    },
+}
+
+/// Which side has failed.
+#[derive(Debug)]
+pub enum Broken {
+    /// Where it came from: ended or reset too early.
+    Source(io::Error),
+    /// Where it came from: unreadable.
+    Malformed(Malformed),
+    /// Where it was to go.
+    Sink(io::Error),
+}
+
+/// A message's content, from its head to its end.
+#[derive(Debug)]
+pub struct Transfer {
+    decoder: Decoder,
+    framing: Framing,
+    /// Bytes of content that were taken.
+    moved: u64,
+    /// Something was written: from here on nothing waits for company.
+    begun: bool,
+    /// The end has been framed.
+    ended: bool,
+}
+
+impl Transfer {
+    pub fn new(decoder: Decoder, framing: Framing) -> Self {
+        Self {
+            decoder,
+            framing,
+            moved: 0,
+            begun: false,
+            ended: false,
+        }
+    }
+
+    /// Bytes of content so far.
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Everything was read from where it comes from.
+    pub fn is_read(&self) -> bool {
+        self.decoder.is_finished()
+    }
+
+    /// Moves what there is. Ready when all of it has been written.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+        from: &mut Wire,
+        to: &mut Wire,
+    ) -> Poll<Result<(), Broken>> {
+        loop {
+            if self.decoder.is_finished() && !self.ended {
+                self.ended = true;
+                if let Framing::Chunked { trailers } = self.framing {
+                    let fields = self.decoder.take_trailers().filter(|_| trailers);
+                    last_chunk(fields.as_ref(), to.put_together(buffers));
+                }
+            }
+            // A head that waits goes out together with the content that came with its own.
+            if self.begun || self.ended || !from.has_input() {
+                self.begun = true;
+                match to.poll_flush(cx, buffers) {
+                    Poll::Ready(flushed) => flushed.map_err(Broken::Sink)?,
+                    Poll::Pending => {
+                        from.read_less();
+                        return Poll::Pending;
+                    }
+                }
+            }
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            match from.poll_take(cx, buffers, |cx, input| {
+                self.pass_on(cx, buffers, input, to)
+            }) {
+                Poll::Ready(Ok(passed_on)) => passed_on?,
+                Poll::Ready(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                    let ended = self.decoder.end_of_stream();
+                    ended.map_err(|_| Broken::Source(error))?;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Source(error))),
+                Poll::Pending => {
+                    self.begun = true;
+                    ready!(to.poll_flush(cx, buffers)).map_err(Broken::Sink)?;
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Takes what there is and forgets it. Ready when something was taken.
+    pub fn poll_skip(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+        from: &mut Wire,
+    ) -> Poll<Result<(), Broken>> {
+        let skipped = from.poll_take(cx, buffers, |_, input| {
+            let mut taken = 0;
+            while taken < input.len() && !self.decoder.is_finished() {
+                match self.decoder.read(&input[taken..]) {
+                    Ok(piece) if piece.consumed == 0 => break,
+                    Ok(piece) => {
+                        self.moved += piece.content.len() as u64;
+                        taken += piece.consumed;
+                    }
+                    Err(malformed) => return (taken, Some(Err(Broken::Malformed(malformed)))),
+                }
+            }
+            (taken, (taken > 0).then_some(Ok(())))
+        });
+        skipped.map(|read| read.map_err(Broken::Source)?)
+    }
+
+    /// Hands content over as long as it is taken.
+    fn pass_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+        input: &[u8],
+        to: &mut Wire,
+    ) -> (usize, Option<Result<(), Broken>>) {
+        let mut taken = 0;
+        while taken < input.len() && !self.decoder.is_finished() {
+            let piece = match self.decoder.read(&input[taken..]) {
+                Ok(piece) if piece.consumed == 0 => break,
+                Ok(piece) => piece,
+                Err(malformed) => return (taken, Some(Err(Broken::Malformed(malformed)))),
+            };
+            let content = &input[taken..][piece.content];
+            taken += piece.consumed;
+            if content.is_empty() {
+                continue;
+            }
+            self.moved += content.len() as u64;
+            if let Err(error) = self.write(cx, buffers, content, to) {
+                return (taken, Some(Err(Broken::Sink(error))));
+            }
+        }
+        (taken, (taken > 0).then_some(Ok(())))
+    }
+
+    fn write(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+        content: &[u8],
+        to: &mut Wire,
+    ) -> io::Result<()> {
+        if self.framing == Framing::Plain {
+            return to.write(cx, buffers, [&[], content, &[]]);
+        }
+        let mut size = Vec::with_capacity(20);
+        chunk_header(content.len(), &mut size);
+        to.write(cx, buffers, [&size, content, CHUNK_END])
+    }
+}

@@ -1,0 +1,321 @@
+//! One side's connection: its stream, what was read of it and not used yet, what is to be written and was not taken yet,
+//! and exact counts of both. It knows nothing of messages. What it reads with is the worker's and only lent to it, so that
+//! an idle connection holds no buffer at all.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use lintel_common::stream::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What one read may bring at most, and the size of a worker's read buffer: big bodies cost a third less than in steps
+/// of 16 KiB.
+pub const LARGEST_READ: usize = 256 * 1024;
+
+/// What one read may bring at least. A connection whose other side does not keep up comes down to this, so that a slow
+/// reader holds no more.
+const SMALLEST_READ: usize = 16 * 1024;
+
+/// Content up to this size is copied behind what stands before it and leaves in one send, which costs less than a
+/// vectored one.
+const FLAT: usize = 16 * 1024;
+
+/// What may wait unread on a connection that is busy with a request: the next head, if it is pipelined.
+const MOST_AHEAD: usize = 64 * 1024;
+
+/// What a worker lends to the connection that is being polled.
+pub struct Buffers {
+    input: RefCell<Box<[u8]>>,
+    /// Emptied, and kept for the next message that is put together.
+    output: RefCell<Vec<u8>>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self {
+            input: RefCell::new(vec![0; LARGEST_READ].into_boxed_slice()),
+            output: RefCell::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Buffers").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+pub struct Wire {
+    stream: Stream,
+    /// Read and not taken, from `taken` on.
+    input: Vec<u8>,
+    taken: usize,
+    /// Accepted and not written, from `written` on.
+    output: Vec<u8>,
+    written: usize,
+    read_size: usize,
+    most_read: usize,
+    received: u64,
+    sent: u64,
+    ended: bool,
+}
+
+impl Wire {
+    pub fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            input: Vec::new(),
+            taken: 0,
+            output: Vec::new(),
+            written: 0,
+            read_size: SMALLEST_READ,
+            most_read: LARGEST_READ,
+            received: 0,
+            sent: 0,
+            ended: false,
+        }
+    }
+
+    /// Bytes that have come, TLS not counted.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Bytes that the kernel has taken, TLS not counted.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// The other side has said that nothing more will come.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Something was read that nobody has taken.
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// How much was read that nobody has taken.
+    pub fn unread(&self) -> usize {
+        self.input.len() - self.taken
+    }
+
+    /// Something waits for the other side to take it.
+    pub fn is_blocked(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Open, and nothing has come that nobody asked for. `thorough` asks the kernel; otherwise this is what the runtime
+    /// has heard, without a system call.
+    pub fn is_quiet(&self, thorough: bool) -> bool {
+        if self.ended || self.has_input() || self.is_blocked() {
+            return false;
+        }
+        let tcp = self.stream.tcp();
+        let mut byte = [0];
+        let unheard = tcp.try_read(&mut byte);
+        let silent = |read: &io::Result<usize>| matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock);
+        if !silent(&unheard) || !thorough {
+            return silent(&unheard);
+        }
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        silent(&socket2::SockRef::from(tcp).peek(&mut byte))
+    }
+
+    /// Shows `take` what has come and was not taken. It says how much of it it takes, and its result once it has one;
+    /// until then it is shown more. The end of the stream is an `UnexpectedEof`.
+    pub fn poll_take<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+        mut take: impl FnMut(&mut Context<'_>, &[u8]) -> (usize, Option<R>),
+    ) -> Poll<io::Result<R>> {
+        loop {
+            if self.has_input() {
+                let (taken, result) = take(cx, &self.input[self.taken..]);
+                self.consume(taken);
+                if let Some(result) = result {
+                    return Poll::Ready(Ok(result));
+                }
+            }
+            let mut buffer = buffers.input.borrow_mut();
+            let fresh = ready!(self.poll_read(cx, &mut buffer))?;
+            if fresh.is_empty() {
+                return Poll::Ready(Err(ErrorKind::UnexpectedEof.into()));
+            }
+            if self.has_input() {
+                self.input.extend_from_slice(fresh);
+                continue;
+            }
+            let (taken, result) = take(cx, fresh);
+            self.input.extend_from_slice(&fresh[taken..]);
+            if let Some(result) = result {
+                return Poll::Ready(Ok(result));
+            }
+        }
+    }
+
+    /// Looks whether the other side is still there while nothing is expected of it; what comes all the same is kept, up to
+    /// a bound. Ready at the end of the stream.
+    pub fn poll_ended(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<()>> {
+        while !self.ended {
+            if self.unread() >= MOST_AHEAD {
+                return Poll::Pending;
+            }
+            let mut buffer = buffers.input.borrow_mut();
+            let fresh = ready!(self.poll_read(cx, &mut buffer))?;
+            self.input.extend_from_slice(fresh);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads and forgets. Ready at the end of the stream.
+    pub fn poll_discard(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+    ) -> Poll<io::Result<()>> {
+        self.consume(self.unread());
+        while !self.ended {
+            let mut buffer = buffers.input.borrow_mut();
+            ready!(self.poll_read(cx, &mut buffer))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read<'b>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &'b mut [u8],
+    ) -> Poll<io::Result<&'b [u8]>> {
+        if self.ended {
+            return Poll::Ready(Ok(&[]));
+        }
+        let size = self.read_size;
+        let mut space = ReadBuf::new(&mut buffer[..size]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
+        let read = space.filled().len();
+        self.received += read as u64;
+        self.ended = read == 0;
+        if read == size {
+            self.read_size = (2 * size).min(self.most_read);
+        }
+        Poll::Ready(Ok(&buffer[..read]))
+    }
+
+    /// Its other side does not keep up: read in smaller steps.
+    pub fn read_less(&mut self) {
+        self.read_size = (self.read_size / 2).max(SMALLEST_READ);
+    }
+
+    /// For a side that cannot take much at once.
+    pub fn read_at_most(&mut self, bytes: usize) {
+        self.most_read = bytes.clamp(SMALLEST_READ, LARGEST_READ);
+        self.read_size = self.read_size.min(self.most_read);
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.taken += bytes;
+        if self.taken == self.input.len() {
+            self.input = Vec::new();
+            self.taken = 0;
+        }
+    }
+
+    /// To be written with what comes next, or at the next flush.
+    pub fn queue(&mut self, buffers: &Buffers, bytes: &[u8]) {
+        self.put_together(buffers).extend_from_slice(bytes);
+    }
+
+    /// As [`queue`](Self::queue), for a message that is put together in place.
+    pub fn put_together(&mut self, buffers: &Buffers) -> &mut Vec<u8> {
+        if self.output.capacity() == 0 {
+            self.output = buffers.output.take();
+        }
+        &mut self.output
+    }
+
+    /// Writes `content` between what frames it. What is not taken at once is kept: the caller flushes before it brings
+    /// more.
+    pub fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+        [before, content, after]: [&[u8]; 3],
+    ) -> io::Result<()> {
+        if content.len() <= FLAT {
+            let output = self.put_together(buffers);
+            output.reserve(before.len() + content.len() + after.len());
+            for part in [before, content, after] {
+                output.extend_from_slice(part);
+            }
+            return Ok(());
+        }
+        let head = &self.output[self.written..];
+        let parts = [head, before, content, after];
+        let slices = parts.map(IoSlice::new);
+        let taken = match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices) {
+            Poll::Ready(taken) => taken?,
+            Poll::Pending => 0,
+        };
+        self.sent += taken as u64;
+        let of_head = taken.min(self.output.len() - self.written);
+        self.written += of_head;
+        self.forget_written(buffers);
+        let mut taken = taken - of_head;
+        for part in [before, content, after] {
+            let of_part = taken.min(part.len());
+            taken -= of_part;
+            if of_part < part.len() {
+                self.queue(buffers, &part[of_part..]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what waits.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<()>> {
+        while self.written < self.output.len() {
+            let rest = &self.output[self.written..];
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+            }
+            self.sent += written as u64;
+            self.written += written;
+        }
+        self.forget_written(buffers);
+        match &mut self.stream {
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            // The session may hold records that the socket did not take.
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn forget_written(&mut self, buffers: &Buffers) {
+        if self.written < self.output.len() {
+            return;
+        }
+        self.written = 0;
+        self.output.clear();
+        if self.output.capacity() <= 4 * FLAT {
+            buffers.output.replace(std::mem::take(&mut self.output));
+        } else {
+            self.output = Vec::new();
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn poll_shutdown(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx, buffers))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,287 @@
+//! Clients that speak HTTP/1.x: one request after the other on a connection, each with its record, until somebody wants no
+//! more of it.
+
+mod connection;
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode, Version};
+use lintel_common::server::{Connection, Established, Options};
+use lintel_common::shutdown::Shutdown;
+use tokio::time::Instant;
+
+use super::{Answer, Inbound, Listener};
+use crate::access_log::Record;
+use crate::forward::exchange::Exchange;
+use crate::forward::headers::{self, ToClient};
+use crate::forward::tunnel;
+use crate::gateway_error::GatewayError;
+use crate::http1::wait::StopWatch;
+use crate::http1::{Length, Malformed, RequestHead, ResponseHead};
+use connection::{ClientConnection, Next};
+
+/// What becomes of the connection after an answer.
+enum Then {
+    /// The next request.
+    Next,
+    /// It is closed in order.
+    Close,
+    /// Nobody is there, or nothing more can be said.
+    Drop,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve(
+    listener: Rc<Listener>,
+    established: Established,
+    connection: Rc<Connection>,
+    options: Rc<Options>,
+    shutdown: Shutdown,
+) {
+    let Established { stream, open } = established;
+    let expires = options
+        .client_keep_alive
+        .map(|age| connection.accepted_at + age);
+    let mut client = ClientConnection::new(
+        stream,
+        Rc::clone(&listener.pool.buffers),
+        options,
+        StopWatch::new(shutdown),
+    );
+    let then = loop {
+        let then = match client.next().await {
+            // In a box: while the connection is idle, it is nothing.
+            Next::Request(head) => {
+                Box::pin(listener.serve_request(head, &mut client, &connection, expires)).await
+            }
+            Next::Unreadable(malformed) => {
+                tracing::debug!(peer = %connection.peer, error = %malformed, "malformed request");
+                let error = unreadable(malformed);
+                Box::pin(listener.refuse(error, &mut client, &connection)).await
+            }
+            Next::Overdue => {
+                let error = GatewayError::RequestTimeout;
+                Box::pin(listener.refuse(error, &mut client, &connection)).await
+            }
+            Next::End => Then::Drop,
+        };
+        if !matches!(then, Then::Next) {
+            break then;
+        }
+    };
+    if matches!(then, Then::Close) {
+        client.close().await;
+    }
+    drop(open);
+}
+
+fn unreadable(malformed: Malformed) -> GatewayError {
+    match malformed {
+        Malformed::RequestLineTooLong => GatewayError::RequestLineTooLong,
+        Malformed::UnsupportedVersion => GatewayError::UnsupportedVersion,
+        malformed if malformed.is_too_large() => GatewayError::RequestHeadTooLarge,
+        _ => GatewayError::MalformedRequest,
+    }
+}
+
+impl Listener {
+    /// Answers what is no request.
+    async fn refuse(
+        &self,
+        error: GatewayError,
+        client: &mut ClientConnection,
+        connection: &Rc<Connection>,
+    ) -> Then {
+        let mut record = Record::unreadable(&self.recorder, connection, error);
+        let before = client.wire.sent();
+        let how = ToClient {
+            connection: Some(CLOSE),
+            ..ToClient::default()
+        };
+        put_together(&error.response(), false, &how, client);
+        let _ = client.flush().await;
+        record.sent(client.wire.sent() - before);
+        record.finish();
+        Then::Close
+    }
+
+    async fn serve_request(
+        &self,
+        head: RequestHead,
+        client: &mut ClientConnection,
+        connection: &Rc<Connection>,
+        expires: Option<Instant>,
+    ) -> Then {
+        let head = Rc::new(head);
+        let mut record = Record::open(&self.recorder, connection, &head);
+        let before = client.wire.sent();
+        client.begin(&head, record.received());
+        let routes = self.current();
+        let inbound = Inbound {
+            routes: &routes.0,
+            head: &head,
+            connection,
+        };
+        let answer = self.answer(&inbound, client, &mut record).await;
+        let last = !head.keeps_alive()
+            || client.stop.is_requested()
+            || expires.is_some_and(|at| record.started() >= at);
+        let (ended, then) = match answer {
+            Ok(Answer::Target {
+                head: response,
+                exchange,
+                ..
+            }) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                record.answer(response.status());
+                record.upgraded();
+                let idle_timeout = routes.0.settings.idle_timeout;
+                let ended = switch(&response, exchange, client, idle_timeout, &mut record).await;
+                (ended, Then::Drop)
+            }
+            Ok(Answer::Target {
+                head: response,
+                exchange,
+                trailers,
+            }) => {
+                record.answer(response.status());
+                let how = to_client(
+                    &head,
+                    &response,
+                    trailers,
+                    last || !client.has_whole_request(),
+                );
+                self.relay(&response, exchange, &how, client, &inbound)
+                    .await
+            }
+            Ok(Answer::Own(response)) => {
+                record.answer_own(response.status().as_u16(), None);
+                answer_own(&head, &response, last, client).await
+            }
+            Err(error @ (GatewayError::ClientClosed | GatewayError::Shutdown)) => {
+                record.answer_own(error.status(), Some(error));
+                (Some(error), Then::Drop)
+            }
+            Err(error) => {
+                record.answer_own(error.status(), Some(error));
+                let last = last || error.closes_connection();
+                answer_own(&head, &error.response(), last, client).await
+            }
+        };
+        if let Some(error) = ended {
+            record.fail(error);
+        }
+        record.sent(client.wire.sent() - before);
+        record.finish();
+        then
+    }
+
+    async fn relay(
+        &self,
+        response: &ResponseHead,
+        mut exchange: Exchange,
+        how: &ToClient,
+        client: &mut ClientConnection,
+        inbound: &Inbound<'_>,
+    ) -> (Option<GatewayError>, Then) {
+        if let Err(error) = client.relay(response, &mut exchange, how).await {
+            // Half a response must not look whole: nothing follows it.
+            return (Some(error), Then::Drop);
+        }
+        exchange.finish(&self.pool, inbound.routes.settings.idle_timeout);
+        let last = how.connection == Some(CLOSE);
+        (None, if last { Then::Close } else { Then::Next })
+    }
+}
+
+const CLOSE: &str = "close";
+
+/// `last`: somebody wants no more of the connection, or the client still sends what its target has answered already.
+fn to_client(
+    request: &RequestHead,
+    response: &ResponseHead,
+    trailers: bool,
+    last: bool,
+) -> ToClient {
+    let old = request.version() < Version::HTTP_11;
+    let framed = matches!(response.length(), Length::Empty | Length::Known(_));
+    // Without chunks the end of the body is the end of the connection.
+    let last = last || (old && !framed);
+    ToClient {
+        trailers: trailers && !old,
+        chunked: !framed && !old,
+        switching: false,
+        connection: connection_field(old, last),
+    }
+}
+
+fn connection_field(old: bool, last: bool) -> Option<&'static str> {
+    match (old, last) {
+        (_, true) => Some(CLOSE),
+        (true, false) => Some("keep-alive"),
+        (false, false) => None,
+    }
+}
+
+async fn answer_own(
+    request: &RequestHead,
+    response: &Response<Bytes>,
+    last: bool,
+    client: &mut ClientConnection,
+) -> (Option<GatewayError>, Then) {
+    client.skip_body().await;
+    let last = last || !client.has_whole_request();
+    let how = ToClient {
+        connection: connection_field(request.version() < Version::HTTP_11, last),
+        ..ToClient::default()
+    };
+    put_together(response, *request.method() == Method::HEAD, &how, client);
+    match client.flush().await {
+        Err(error) => (Some(error), Then::Drop),
+        Ok(()) if last => (None, Then::Close),
+        Ok(()) => (None, Then::Next),
+    }
+}
+
+/// A response of the load balancer's own, on the wire.
+fn put_together(
+    response: &Response<Bytes>,
+    bodiless: bool,
+    how: &ToClient,
+    client: &mut ClientConnection,
+) {
+    let buffers = Rc::clone(&client.buffers);
+    let out = client.wire.put_together(&buffers);
+    headers::own_to_client(response, how, out);
+    if !bodiless {
+        out.extend_from_slice(response.body());
+    }
+}
+
+/// The connections are the peers' own from here on.
+async fn switch(
+    response: &ResponseHead,
+    mut exchange: Exchange,
+    client: &mut ClientConnection,
+    idle_timeout: std::time::Duration,
+    record: &mut Record,
+) -> Option<GatewayError> {
+    let how = ToClient {
+        switching: true,
+        ..ToClient::default()
+    };
+    let buffers = Rc::clone(&client.buffers);
+    headers::to_client(response, &how, client.wire.put_together(&buffers));
+    let before = client.wire.received() - client.wire.unread() as u64;
+    let ended = tunnel::run(
+        &mut client.wire,
+        &mut exchange,
+        &buffers,
+        &mut client.stop,
+        idle_timeout,
+    )
+    .await;
+    let received = record.received();
+    received.set(received.get() + client.wire.received() - before);
+    ended
+}
