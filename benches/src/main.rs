@@ -2,6 +2,7 @@
 //! subcommand, one a module; the microbenchmarks are apart, in `benches/`, and run by `cargo bench`.
 
 mod client;
+mod compare;
 mod leash;
 mod load;
 mod origin;
@@ -24,6 +25,8 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure what a request costs in Lintel, nginx, HAProxy and Envoy, side by side
+    Compare(compare::Options),
     /// Send requests to a URL and report what came of them
     Load(load::Options),
     /// The servers behind what is measured
@@ -32,6 +35,9 @@ enum Command {
     /// The proxy that is measured: the same program as lintel-proxy, so that one build has both
     #[command(hide = true, disable_help_flag = true)]
     Proxy(PassedOn),
+    /// Pass bytes on without looking at them
+    #[command(hide = true)]
+    Relay(compare::relay::Options),
     /// Become PROGRAM, and end when PARENT ends
     #[command(hide = true)]
     Leash(leash::Leash),
@@ -45,12 +51,14 @@ struct PassedOn {
 
 fn main() -> ExitCode {
     match CommandLine::parse().command {
+        Command::Compare(options) => compare::main(&options),
         Command::Load(options) => load::main(&options),
         Command::Origin(options) => origin::main(&options),
         Command::Proxy(PassedOn { arguments }) => {
             let name = OsString::from("lintel-benches proxy");
             lintel_proxy::main(std::iter::once(name).chain(arguments).collect())
         }
+        Command::Relay(options) => compare::relay::main(&options),
         Command::Leash(leash) => leash::main(&leash),
     }
 }

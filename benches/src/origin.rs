@@ -10,7 +10,7 @@
 //! | `POST /upload` | the length of the body that came, as decimal text |
 //! | `GET /ws` | WebSocket: every frame comes back |
 //! | `GET /health` | 200 |
-//! | `GET /__report` | JSON: what was counted; with `?reset` counting begins anew |
+//! | `GET /__report` | JSON: what was counted; with `?reset` counting begins anew; with `?proto=P&port=N` the forwarding headers must say this from then on |
 //!
 //! Requests for `/health` and `/__report` are not counted. An idle connection is kept for as long as its peer keeps it:
 //! that is the peer's business here.
@@ -18,7 +18,6 @@
 mod body;
 mod connection;
 mod content;
-#[allow(dead_code, reason = "what measures comes next")]
 mod process;
 mod request;
 mod websocket;
@@ -26,8 +25,8 @@ mod websocket;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -36,10 +35,11 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-#[allow(unused_imports, reason = "what measures comes next")]
 pub(crate) use content::content;
-#[allow(unused_imports, reason = "what measures comes next")]
-pub(crate) use process::Process;
+#[cfg(test)]
+pub(crate) use process::InstanceReport;
+pub(crate) use process::{Process, Report};
+use request::Forwarding;
 
 const COULD_NOT_START: u8 = 2;
 
@@ -59,7 +59,8 @@ pub(crate) struct Options {
 /// What all connections share.
 struct Origin {
     answers: content::Answers,
-    expects_forwarding: bool,
+    /// Asked before every request, by one thread.
+    expected: Mutex<Option<Forwarding>>,
     instances: Vec<Instance>,
     missing_forwarding_headers: AtomicU64,
 }
@@ -74,9 +75,20 @@ impl Origin {
         self.instances[instance]
             .requests
             .fetch_add(1, Ordering::Relaxed);
-        if self.expects_forwarding && !request.is_forwarded {
+        if !request.is_forwarded && self.expected().is_some() {
             self.missing_forwarding_headers
                 .fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn expected(&self) -> Option<Forwarding> {
+        *self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// If nothing is said, as before.
+    fn expect(&self, expected: Option<Forwarding>) {
+        if expected.is_some() {
+            *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
         }
     }
 
@@ -140,7 +152,7 @@ async fn serve(options: &Options) -> anyhow::Result<()> {
     });
     let origin = Arc::new(Origin {
         answers: content::Answers::new(),
-        expects_forwarding: options.expect_forwarding,
+        expected: Mutex::new(options.expect_forwarding.then_some(Forwarding::Something)),
         instances,
         missing_forwarding_headers: AtomicU64::new(0),
     });

@@ -89,11 +89,7 @@ impl Tally {
 
     pub(crate) fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
-        for kind in Kind::ALL {
-            self.errors[kind as usize] += other.errors(kind);
-            let example = &mut self.examples[kind as usize];
-            *example = example.take().or_else(|| other.example(kind).cloned());
-        }
+        self.merge_errors(other);
         for (status, count) in &other.statuses {
             *self.statuses.entry(*status).or_default() += count;
         }
@@ -106,6 +102,14 @@ impl Tally {
         self.due += other.due;
         self.not_started += other.not_started;
         self.last = self.last.max(other.last);
+    }
+
+    pub(crate) fn merge_errors(&mut self, other: &Self) {
+        for kind in Kind::ALL {
+            self.errors[kind as usize] += other.errors(kind);
+            let example = &mut self.examples[kind as usize];
+            *example = example.take().or_else(|| other.example(kind).cloned());
+        }
     }
 
     pub(crate) fn errors(&self, kind: Kind) -> u64 {

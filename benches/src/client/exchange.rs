@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
+use super::content::Content;
 use super::endpoint::{Endpoint, Sender};
 use super::failure::Failure;
 use super::link::{Link, Taken};
@@ -31,6 +32,8 @@ pub(crate) struct Expectation {
     status: Option<StatusCode>,
     /// Of answers without a Content-Length: that of the first one, once there was one. `None` = any.
     length: Option<OnceLock<u64>>,
+    /// The whole body, where it is known in advance.
+    content: Option<&'static [u8]>,
 }
 
 /// One that counts.
@@ -94,6 +97,16 @@ impl Expectation {
         Self {
             status,
             length: (!any_length).then(OnceLock::new),
+            content: None,
+        }
+    }
+
+    /// Status 200 and exactly this body.
+    pub(crate) fn of_content(content: &'static [u8]) -> Self {
+        Self {
+            status: Some(StatusCode::OK),
+            length: None,
+            content: Some(content),
         }
     }
 
@@ -130,7 +143,11 @@ pub(crate) async fn exchange(
         let (response, sender) = send(link, endpoint, template).await?;
         let status = response.status();
         let announced = announced_length(template.head.method(), &response);
-        let received = read(response.into_body()).await?;
+        let received = read(
+            response.into_body(),
+            expectation.content.filter(|_| status == StatusCode::OK),
+        )
+        .await?;
         link.put(sender).await;
         expectation.check(status, announced, received)?;
         Ok(Answer {
@@ -176,12 +193,20 @@ fn announced_length(method: &Method, response: &Response<Incoming>) -> Option<u6
     value.to_str().ok()?.parse().ok()
 }
 
-async fn read(mut body: Incoming) -> Result<u64, Failure> {
+async fn read(mut body: Incoming, expected: Option<&[u8]>) -> Result<u64, Failure> {
+    let mut content = expected.map(Content::new);
     let mut received = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Failure::broken(&error))?;
-        received += frame.data_ref().map_or(0, |data| data.len() as u64);
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        received += data.len() as u64;
+        if let Some(content) = &mut content {
+            content.take(data)?;
+        }
     }
+    content.map_or(Ok(()), |content| content.finish())?;
     Ok(received)
 }
 

@@ -14,6 +14,11 @@ pub(crate) enum Failure {
         expected: u64,
         got: u64,
     },
+    /// The body is not the expected one, somewhere between these bytes.
+    Content {
+        begin: usize,
+        end: usize,
+    },
     /// The connection or stream ended before the answer did.
     Broken(String),
     Timeout(Duration),
@@ -25,16 +30,18 @@ pub(crate) enum Kind {
     Connect,
     Status,
     Length,
+    Content,
     Broken,
     Timeout,
 }
 
 impl Kind {
     /// In the order of their values.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Connect,
         Self::Status,
         Self::Length,
+        Self::Content,
         Self::Broken,
         Self::Timeout,
     ];
@@ -44,6 +51,7 @@ impl Kind {
             Self::Connect => "connect",
             Self::Status => "status",
             Self::Length => "length",
+            Self::Content => "content",
             Self::Broken => "broken",
             Self::Timeout => "timeout",
         }
@@ -56,6 +64,7 @@ impl Failure {
             Self::Connect(_) => Kind::Connect,
             Self::Status(_) => Kind::Status,
             Self::Length { .. } => Kind::Length,
+            Self::Content { .. } => Kind::Content,
             Self::Broken(_) => Kind::Broken,
             Self::Timeout(_) => Kind::Timeout,
         }
@@ -77,6 +86,9 @@ impl fmt::Display for Failure {
             Self::Status(status) => write!(f, "{status}"),
             Self::Length { expected, got } => {
                 write!(f, "a body of {got} bytes instead of {expected}")
+            }
+            Self::Content { begin, end } => {
+                write!(f, "wrong bytes between {begin} and {end} of the body")
             }
             Self::Timeout(limit) => write!(f, "no complete answer within {limit:?}"),
         }

@@ -32,7 +32,7 @@ pub(super) async fn serve(
     stream.set_nodelay(true)?;
     let mut received = Vec::with_capacity(HEAD_BUFFER);
     loop {
-        match Request::parse(&received, origin.expects_forwarding) {
+        match Request::parse(&received, origin.expected()) {
             Ok(Some(request)) => {
                 received.drain(..request.head_length);
                 if let Route::WebSocket(key) = &request.route {
@@ -86,7 +86,8 @@ async fn answer(
             let answer = content::ok("Content-Type: text/plain\r\n", length.as_bytes());
             stream.write_all(&answer).await?;
         }
-        Route::Report { reset } => {
+        Route::Report { reset, expected } => {
+            origin.expect(expected);
             let report = origin.report(reset);
             let answer = content::ok("Content-Type: application/json\r\n", report.as_bytes());
             stream.write_all(&answer).await?;

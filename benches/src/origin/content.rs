@@ -21,7 +21,6 @@ static BODIES: LazyLock<Bodies> = LazyLock::new(|| Bodies {
 });
 
 /// The body of the answer to a GET of this path, where it has a fixed one.
-#[allow(dead_code, reason = "what measures comes next")]
 pub(crate) fn content(path: &str) -> Option<&'static [u8]> {
     match path {
         "/small" => Some(&BODIES.small),

@@ -31,7 +31,6 @@ pub(crate) struct Report {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct InstanceReport {
-    pub(crate) address: SocketAddr,
     pub(crate) requests: u64,
 }
 
@@ -69,17 +68,22 @@ impl Process {
         Ok(origin)
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// Begins to count anew; from now on requests must say that they came over this protocol to this port.
+    pub(crate) fn expect(&self, https: bool, port: u16) -> anyhow::Result<()> {
+        let proto = if https { "https" } else { "http" };
+        self.ask(&format!("?reset&proto={proto}&port={port}"))
+            .map(drop)
     }
 
-    /// With `reset` counting begins anew.
-    pub(crate) fn report(&self, reset: bool) -> anyhow::Result<Report> {
+    pub(crate) fn report(&self) -> anyhow::Result<Report> {
+        self.ask("")
+    }
+
+    fn ask(&self, query: &str) -> anyhow::Result<Report> {
         let address = self.addresses.first().context("no instance")?;
         let mut stream = TcpStream::connect_timeout(address, ANSWER_TIMEOUT)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-        let query = if reset { "?reset" } else { "" };
         let request = format!(
             "GET /__report{query} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
         );

@@ -13,7 +13,7 @@ pub(super) struct Request {
     pub(super) body: Expected,
     pub(super) expects_continue: bool,
     pub(super) keeps_alive: bool,
-    /// Each of X-Forwarded-For, -Proto and -Port is there and not empty; looked at only if asked for.
+    /// X-Forwarded-For, -Proto and -Port say what they should; looked at only if asked for.
     pub(super) is_forwarded: bool,
 }
 
@@ -26,10 +26,21 @@ pub(super) enum Route {
     Health,
     Report {
         reset: bool,
+        /// Of the requests from now on.
+        expected: Option<Forwarding>,
     },
     /// With the client's key.
     WebSocket(Vec<u8>),
     Unknown,
+}
+
+/// What the forwarding headers must say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forwarding {
+    /// Anything.
+    Something,
+    /// For clients on this machine, that they came to this port.
+    Exactly { https: bool, port: u16 },
 }
 
 /// Not HTTP/1.x, or contradictory.
@@ -40,7 +51,7 @@ impl Request {
     /// None: the head is not complete yet.
     pub(super) fn parse(
         received: &[u8],
-        looks_at_forwarding: bool,
+        expected: Option<Forwarding>,
     ) -> Result<Option<Self>, Malformed> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut head = httparse::Request::new(&mut fields);
@@ -51,7 +62,7 @@ impl Request {
         };
         let mut seen = Fields::default();
         for field in &*head.headers {
-            seen.look_at(field, looks_at_forwarding)?;
+            seen.look_at(field, expected)?;
         }
         let body = match (seen.is_chunked, seen.content_length) {
             (true, Some(_)) => return Err(Malformed),
@@ -81,12 +92,53 @@ fn route(method: &str, target: &str, websocket_key: Option<&[u8]>) -> Route {
         ("POST", "/upload") => Route::Upload,
         ("GET", "/health") => Route::Health,
         ("GET", "/__report") => Route::Report {
-            reset: query == "reset",
+            reset: query.split('&').any(|part| part == "reset"),
+            expected: Forwarding::parse(query),
         },
         ("GET", "/ws") => {
             websocket_key.map_or(Route::Unknown, |key| Route::WebSocket(key.to_vec()))
         }
         _ => Route::Unknown,
+    }
+}
+
+impl Forwarding {
+    /// `proto=https&port=8443`, anywhere in a query.
+    fn parse(query: &str) -> Option<Self> {
+        let mut parts = query.split('&').filter_map(|part| part.split_once('='));
+        let mut value = |wanted| parts.find_map(|(name, value)| (name == wanted).then_some(value));
+        let https = match value("proto")? {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let port = value("port")?.parse().ok()?;
+        Some(Self::Exactly { https, port })
+    }
+
+    fn is_right_for(self, value: &[u8]) -> bool {
+        match self {
+            Self::Something => !value.is_empty(),
+            Self::Exactly { .. } => value == b"127.0.0.1",
+        }
+    }
+
+    fn is_right_proto(self, value: &[u8]) -> bool {
+        match self {
+            Self::Something => !value.is_empty(),
+            Self::Exactly { https: true, .. } => value == b"https",
+            Self::Exactly { https: false, .. } => value == b"http",
+        }
+    }
+
+    fn is_right_port(self, value: &[u8]) -> bool {
+        match self {
+            Self::Something => !value.is_empty(),
+            Self::Exactly { port, .. } => {
+                let text = std::str::from_utf8(value);
+                text.ok().and_then(|text| text.parse().ok()) == Some(port)
+            }
+        }
     }
 }
 
@@ -108,7 +160,7 @@ impl<'a> Fields<'a> {
     fn look_at(
         &mut self,
         field: &httparse::Header<'a>,
-        looks_at_forwarding: bool,
+        expected: Option<Forwarding>,
     ) -> Result<(), Malformed> {
         let (name, value) = (field.name, field.value);
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
@@ -124,9 +176,15 @@ impl<'a> Fields<'a> {
                     return Err(Malformed);
                 }
             }
-            15 if looks_at_forwarding && is("x-forwarded-for") => self.forwarded(0b001, value),
-            16 if looks_at_forwarding && is("x-forwarded-port") => self.forwarded(0b010, value),
-            17 if looks_at_forwarding && is("x-forwarded-proto") => self.forwarded(0b100, value),
+            15 if is("x-forwarded-for") => {
+                self.forwarded(0b001, expected.is_some_and(|e| e.is_right_for(value)));
+            }
+            16 if is("x-forwarded-port") => {
+                self.forwarded(0b010, expected.is_some_and(|e| e.is_right_port(value)));
+            }
+            17 if is("x-forwarded-proto") => {
+                self.forwarded(0b100, expected.is_some_and(|e| e.is_right_proto(value)));
+            }
             17 if is("sec-websocket-key") => self.websocket_key = Some(value),
             17 if is("transfer-encoding") => {
                 if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
@@ -139,8 +197,8 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn forwarded(&mut self, bit: u8, value: &[u8]) {
-        if !value.is_empty() {
+    fn forwarded(&mut self, bit: u8, is_right: bool) {
+        if is_right {
             self.forwarding |= bit;
         }
     }
@@ -151,7 +209,7 @@ mod tests {
     use super::*;
 
     fn parse(head: &str) -> Result<Option<Request>, Malformed> {
-        Request::parse(head.as_bytes(), true)
+        Request::parse(head.as_bytes(), Some(Forwarding::Something))
     }
 
     #[test]
@@ -204,6 +262,39 @@ mod tests {
                 expected,
                 "{fields}"
             );
+        }
+    }
+
+    #[test]
+    fn forwarding_headers_must_say_what_is_true() {
+        let expected = Forwarding::parse("reset&proto=https&port=8443");
+        let exactly = Forwarding::Exactly {
+            https: true,
+            port: 8443,
+        };
+        assert_eq!(expected, Some(exactly));
+        for query in [
+            "",
+            "reset",
+            "proto=https",
+            "proto=ftp&port=1",
+            "proto=http&port=x",
+        ] {
+            assert_eq!(Forwarding::parse(query), None, "{query}");
+        }
+        for (address, proto, port, is_forwarded) in [
+            ("127.0.0.1", "https", "8443", true),
+            ("127.0.0.1", "http", "8443", false),
+            ("127.0.0.1", "https", "443", false),
+            ("10.0.0.1", "https", "8443", false),
+            ("", "https", "8443", false),
+        ] {
+            let head = format!(
+                "GET /small HTTP/1.1\r\nX-Forwarded-For: {address}\r\nX-Forwarded-Proto: {proto}\r\n\
+                 X-Forwarded-Port: {port}\r\n\r\n"
+            );
+            let request = Request::parse(head.as_bytes(), expected).unwrap().unwrap();
+            assert_eq!(request.is_forwarded, is_forwarded, "{head}");
         }
     }
 

@@ -6,6 +6,7 @@
     reason = "what the tests stand on fails with a panic"
 )]
 
+mod compare;
 mod load;
 mod origin;
 mod server;

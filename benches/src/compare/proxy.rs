@@ -1,0 +1,178 @@
+//! Who is compared: ourselves, the peers, and a relay that knows no HTTP as the floor. Each has a configuration that says
+//! the same in its own words; here is what they have in common, in [`lintel`], [`nginx`], [`haproxy`] and [`envoy`] what
+//! differs.
+
+mod envoy;
+mod haproxy;
+mod lintel;
+mod nginx;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Role {
+    Ours,
+    Peer,
+    /// What passing bytes on costs without reading them.
+    Floor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Lintel,
+    Nginx,
+    Haproxy,
+    Envoy,
+    Relay,
+}
+
+/// What every configuration is made of.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// For whatever a program wants to write.
+    pub(super) directory: PathBuf,
+    /// Processes or threads that serve.
+    pub(super) workers: usize,
+    pub(super) origins: Vec<SocketAddr>,
+    /// Where it listens.
+    pub(super) http: SocketAddr,
+    pub(super) https: SocketAddr,
+    pub(super) admin: SocketAddr,
+    /// In PEM: the site's certificate, then the authority's.
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+    /// Both in one file.
+    pub(super) certificate_and_key: PathBuf,
+    /// At a time; none of them is to run into its limit.
+    pub(super) connections: u64,
+}
+
+impl Kind {
+    pub(super) fn role(self) -> Role {
+        match self {
+            Self::Lintel => Role::Ours,
+            Self::Nginx | Self::Haproxy | Self::Envoy => Role::Peer,
+            Self::Relay => Role::Floor,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Lintel => "lintel",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Envoy => "envoy",
+            Self::Relay => "relay",
+        }
+    }
+
+    /// How one gets the program, as the end of "it is not installed: ...".
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            Self::Nginx => "apt-get install nginx",
+            Self::Haproxy => "apt-get install haproxy",
+            Self::Envoy => "Debian has no package; name its file by --peers envoy=FILE",
+            Self::Lintel | Self::Relay => "it is part of this program",
+        }
+    }
+
+    /// Prints its version, somewhere.
+    pub(super) fn version_argument(self) -> &'static str {
+        match self {
+            Self::Nginx | Self::Haproxy => "-v",
+            Self::Envoy | Self::Lintel | Self::Relay => "--version",
+        }
+    }
+
+    /// The name of its configuration file; `None` if arguments say all.
+    pub(super) fn file(self) -> Option<&'static str> {
+        match self {
+            Self::Lintel => Some("lintel-proxy.toml"),
+            Self::Nginx => Some("nginx.conf"),
+            Self::Haproxy => Some("haproxy.cfg"),
+            Self::Envoy => Some("envoy.json"),
+            Self::Relay => None,
+        }
+    }
+
+    pub(super) fn configuration(self, settings: &Settings, version: &str) -> String {
+        match self {
+            Self::Lintel => lintel::configuration(settings),
+            Self::Nginx => nginx::configuration(settings, version),
+            Self::Haproxy => haproxy::configuration(settings),
+            Self::Envoy => envoy::configuration(settings),
+            Self::Relay => String::new(),
+        }
+    }
+
+    /// To run it in the foreground.
+    pub(super) fn arguments(self, settings: &Settings, file: &Path) -> Vec<String> {
+        let file = file.display().to_string();
+        let workers = settings.workers.to_string();
+        let arguments: &[&str] = match self {
+            Self::Lintel => &["proxy", "run", "--config", &file],
+            Self::Nginx => &["-c", &file],
+            Self::Haproxy => &["-db", "-f", &file],
+            Self::Envoy => {
+                let level = ["--log-level", "warning", "--disable-hot-restart"];
+                &[&["-c", &file, "--concurrency", &workers][..], &level].concat()
+            }
+            Self::Relay => {
+                let listen = settings.http.to_string();
+                let targets: Vec<String> =
+                    settings.origins.iter().map(SocketAddr::to_string).collect();
+                let mut arguments = vec![
+                    "relay",
+                    "--workers",
+                    &workers,
+                    "--listen",
+                    &listen,
+                    "--target",
+                ];
+                arguments.extend(targets.iter().map(String::as_str));
+                return arguments.into_iter().map(str::to_owned).collect();
+            }
+        };
+        arguments
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_configuration_names_every_origin_and_its_own_addresses() {
+        let settings = Settings {
+            directory: PathBuf::from("/tmp/somewhere"),
+            workers: 3,
+            origins: ["127.0.0.1:7001", "127.0.0.1:7002", "127.0.0.1:7003"]
+                .map(|address| address.parse().unwrap())
+                .to_vec(),
+            http: "127.0.0.1:8001".parse().unwrap(),
+            https: "127.0.0.1:8002".parse().unwrap(),
+            admin: "127.0.0.1:8003".parse().unwrap(),
+            certificate: PathBuf::from("/tmp/site.pem"),
+            key: PathBuf::from("/tmp/site.key"),
+            certificate_and_key: PathBuf::from("/tmp/both.pem"),
+            connections: 1000,
+        };
+        for kind in [Kind::Lintel, Kind::Nginx, Kind::Haproxy, Kind::Envoy] {
+            let text = kind.configuration(&settings, "1.22.1");
+            for port in ["7001", "7002", "7003", "8001", "8002"] {
+                assert!(text.contains(port), "{port} in {text}");
+            }
+        }
+        let arguments = Kind::Relay.arguments(&settings, Path::new("")).join(" ");
+        for part in ["--workers 3", "--listen 127.0.0.1:8001", "127.0.0.1:7003"] {
+            assert!(arguments.contains(part), "{part} in {arguments}");
+        }
+    }
+}
