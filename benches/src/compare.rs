@@ -18,9 +18,9 @@ mod report;
 mod rounds;
 mod statistics;
 mod testbed;
-mod tls;
+pub(crate) mod tls;
 mod usage;
-mod workload;
+pub(crate) mod workload;
 
 use std::process::ExitCode;
 use std::thread;

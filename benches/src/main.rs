@@ -3,6 +3,7 @@
 
 mod client;
 mod compare;
+mod instructions;
 mod leash;
 mod load;
 mod origin;
@@ -27,6 +28,8 @@ struct CommandLine {
 enum Command {
     /// Measure what a request costs in Lintel, nginx, HAProxy and Envoy, side by side
     Compare(compare::Options),
+    /// Count the instructions that the proxy executes for a request, and hold them against a baseline
+    Instructions(instructions::Options),
     /// Send requests to a URL and report what came of them
     Load(load::Options),
     /// The servers behind what is measured
@@ -52,6 +55,7 @@ struct PassedOn {
 fn main() -> ExitCode {
     match CommandLine::parse().command {
         Command::Compare(options) => compare::main(&options),
+        Command::Instructions(options) => instructions::main(&options),
         Command::Load(options) => load::main(&options),
         Command::Origin(options) => origin::main(&options),
         Command::Proxy(PassedOn { arguments }) => {

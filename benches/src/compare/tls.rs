@@ -14,7 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::workload::Protocol;
 
 /// TLS 1.3 with AES-128-GCM and X25519. Every handshake is a full one.
-pub(super) fn client_config(
+pub(crate) fn client_config(
     authority: &Path,
     protocol: Protocol,
 ) -> anyhow::Result<Arc<ClientConfig>> {

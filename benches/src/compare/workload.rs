@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::origin;
 
 /// All of them, in the order in which they run.
-pub(super) static WORKLOADS: [Workload; 5] = [
+pub(crate) static WORKLOADS: [Workload; 5] = [
     Workload {
         name: "W1",
         title: "HTTP/1.1 keep-alive, GET of 128 bytes, 64 connections",
@@ -49,19 +49,19 @@ pub(super) static WORKLOADS: [Workload; 5] = [
 ];
 
 #[derive(Debug, Serialize)]
-pub(super) struct Workload {
-    pub(super) name: &'static str,
-    pub(super) title: &'static str,
-    pub(super) protocol: Protocol,
-    pub(super) connections: usize,
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) protocol: Protocol,
+    pub(crate) connections: usize,
     /// Requests at a time on each connection.
-    pub(super) streams: usize,
-    pub(super) request: Request,
+    pub(crate) streams: usize,
+    pub(crate) request: Request,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Protocol {
+pub(crate) enum Protocol {
     Http,
     /// HTTP/1.1 over TLS.
     Https,
@@ -71,7 +71,7 @@ pub(super) enum Protocol {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// Of this path, with the fewest headers.
     Get(&'static str),
     /// A page, as a browser asks for it.
@@ -79,7 +79,7 @@ pub(super) enum Request {
 }
 
 impl Protocol {
-    pub(super) fn is_encrypted(self) -> bool {
+    pub(crate) fn is_encrypted(self) -> bool {
         self != Self::Http
     }
 }
@@ -93,7 +93,7 @@ impl Request {
     }
 
     /// Host and all others, in this order.
-    pub(super) fn headers(self) -> Vec<(&'static str, String)> {
+    pub(crate) fn headers(self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Host", "localhost".to_owned())];
         if self == Self::Page {
             headers.extend(BROWSER.map(|(name, value)| (name, value.to_owned())));
@@ -102,12 +102,12 @@ impl Request {
         headers
     }
 
-    pub(super) fn url(self) -> String {
+    pub(crate) fn url(self) -> String {
         format!("https://localhost{}", self.path())
     }
 
     /// As it stands on an HTTP/1.1 connection.
-    pub(super) fn bytes(self) -> Vec<u8> {
+    pub(crate) fn bytes(self) -> Vec<u8> {
         let mut text = format!("GET {} HTTP/1.1\r\n", self.path());
         for (name, value) in self.headers() {
             text.extend([name, ": ", &value, "\r\n"]);
@@ -117,7 +117,7 @@ impl Request {
     }
 
     /// The body of its answer.
-    pub(super) fn content(self) -> &'static [u8] {
+    pub(crate) fn content(self) -> &'static [u8] {
         origin::content(self.path()).unwrap_or_default()
     }
 }

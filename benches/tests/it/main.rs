@@ -7,6 +7,7 @@
 )]
 
 mod compare;
+mod instructions;
 mod load;
 mod origin;
 mod server;
