@@ -1,9 +1,9 @@
 //! HTTP/1.1 as the proxy speaks it. This much of it is a codec without I/O: bytes in, heads and runs of content out.
 //!
-//! In reading order: `lines` finds where a head ends without reading it; [`request_head`] and [`response_head`] read
-//! it, with what both share in `head` and the request's `target`; a head is mostly [`fields`], each recognised once
-//! by its [`Name`]; [`body`] counts a body's content off the stream that follows. What cannot be read in exactly one way
-//! is refused as [`Malformed`], in both directions alike, as soon as it is seen.
+//! In reading order: a message begins with `lines`; [`request_head`] and [`response_head`] read them, with what both
+//! share in `head` and the request's `target`; a head is mostly [`fields`], each recognised once by its [`Name`];
+//! [`body`] counts a body's content off the stream that follows. What cannot be read in exactly one way is refused as
+//! [`Malformed`], in both directions alike, as soon as it is seen.
 //!
 //! Nothing here keeps bytes between calls: the caller shows all that came and was not consumed yet, and whatever the
 //! pieces in which it came, what is read from it is the same. How much a caller must be ready to keep is in [`limits`].

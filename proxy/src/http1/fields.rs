@@ -1,19 +1,21 @@
 //! The fields of a head or of trailers: in order, as spelled, repeated ones kept, over one buffer. Looked up by scan: a
 //! head has few of them, and each was recognised once.
 
+mod buffer;
 mod name;
 mod reader;
 
 use std::fmt;
-use std::ops::Range;
 
+use buffer::Buffer;
+pub(super) use buffer::Span;
 pub use name::Name;
 pub(super) use reader::FieldsReader;
 
 #[derive(Clone, Default)]
 pub struct Fields {
     /// Whatever the spans point into: of a head that was read, all of it.
-    bytes: Vec<u8>,
+    buffer: Buffer,
     entries: Vec<Entry>,
 }
 
@@ -32,23 +34,16 @@ struct Entry {
     value: Span,
 }
 
-/// A place in a head's buffer, which is far below 4 GiB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    start: u32,
-    end: u32,
-}
-
 impl Fields {
     pub(super) fn with_capacity(bytes: usize, fields: usize) -> Self {
         Self {
-            bytes: Vec::with_capacity(bytes),
+            buffer: Buffer::with_capacity(bytes),
             entries: Vec::with_capacity(fields),
         }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> + Clone {
-        self.entries.iter().map(|entry| entry.field(&self.bytes))
+        self.entries.iter().map(|entry| entry.field(&self.buffer))
     }
 
     /// The first one's value.
@@ -60,7 +55,7 @@ impl Fields {
         self.entries
             .iter()
             .filter(move |entry| entry.name == name)
-            .map(|entry| entry.value.bytes(&self.bytes))
+            .map(|entry| self.buffer.bytes(entry.value))
     }
 
     /// For names that [`Name`] does not know too, in any case.
@@ -68,17 +63,16 @@ impl Fields {
         self.entries
             .iter()
             .filter(move |entry| {
-                let name = entry.spelled.bytes(&self.bytes);
+                let name = self.buffer.bytes(entry.spelled);
                 name.eq_ignore_ascii_case(spelled.as_bytes())
             })
-            .map(|entry| entry.value.bytes(&self.bytes))
+            .map(|entry| self.buffer.bytes(entry.value))
     }
 
     /// Whether one of the comma-separated items of all the lines of that name is the token, in any case.
     pub fn has_token(&self, name: Name, token: &str) -> bool {
         self.get_all(name)
-            .flat_map(|value| value.split(|byte| *byte == b','))
-            .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+            .any(|value| items(value).any(|item| item.eq_ignore_ascii_case(token.as_bytes())))
     }
 
     /// The caller has a valid name and a valid value, without blanks around it.
@@ -110,58 +104,57 @@ impl Fields {
     /// Appends the fields as lines, without the empty line that ends them.
     pub fn write(&self, out: &mut Vec<u8>) {
         for entry in &self.entries {
-            out.extend_from_slice(entry.spelled.bytes(&self.bytes));
+            out.extend_from_slice(self.buffer.bytes(entry.spelled));
             out.extend_from_slice(b": ");
-            out.extend_from_slice(entry.value.bytes(&self.bytes));
+            out.extend_from_slice(self.buffer.bytes(entry.value));
             out.extend_from_slice(b"\r\n");
         }
     }
 
     pub(super) fn retain(&mut self, keep: impl Fn(&Field<'_>) -> bool) {
-        let bytes = &self.bytes;
-        self.entries.retain(|entry| keep(&entry.field(bytes)));
+        let buffer = &self.buffer;
+        self.entries.retain(|entry| keep(&entry.field(buffer)));
     }
 
-    /// Keeps bytes that are no field, such as a head's first line.
+    /// Keeps bytes that are no field, such as a target.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Span {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        Span::new(start..self.bytes.len())
+        self.buffer.append(bytes)
     }
 
-    /// A path and query for a target that has no path.
-    pub(super) fn append_root(&mut self, query: Option<Span>) -> Span {
-        let start = self.bytes.len();
-        self.bytes.push(b'/');
-        if let Some(query) = query {
-            self.bytes.push(b'?');
-            self.bytes.extend_from_within(query.range());
-        }
-        Span::new(start..self.bytes.len())
-    }
-
-    /// Without the spelling, which takes time to get.
-    pub(super) fn names_and_values(&self) -> impl Iterator<Item = (Name, &[u8])> {
+    /// Only the fields that say how long the message and the connection are.
+    pub(super) fn framing(&self) -> impl Iterator<Item = (Name, &[u8])> {
+        let framing = |name| {
+            matches!(
+                name,
+                Name::ContentLength | Name::TransferEncoding | Name::Connection
+            )
+        };
         self.entries
             .iter()
-            .map(|entry| (entry.name, entry.value.bytes(&self.bytes)))
+            .filter(move |entry| framing(entry.name))
+            .map(|entry| (entry.name, self.buffer.bytes(entry.value)))
     }
 
     pub(super) fn bytes(&self, span: Span) -> &[u8] {
-        span.bytes(&self.bytes)
+        self.buffer.bytes(span)
     }
 
     pub(super) fn text(&self, span: Span) -> &str {
-        span.text(&self.bytes)
+        self.buffer.text(span)
     }
 }
 
+/// Of a comma-separated list.
+pub(super) fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
 impl Entry {
-    fn field(self, bytes: &[u8]) -> Field<'_> {
+    fn field(self, buffer: &Buffer) -> Field<'_> {
         Field {
             name: self.name,
-            spelled: self.spelled.text(bytes),
-            value: self.value.bytes(bytes),
+            spelled: buffer.text(self.spelled),
+            value: buffer.bytes(self.value),
         }
     }
 }
@@ -172,46 +165,6 @@ impl fmt::Debug for Fields {
         f.debug_map()
             .entries(entries.map(|field| (field.spelled, field.value.escape_ascii().to_string())))
             .finish()
-    }
-}
-
-impl Span {
-    pub(super) fn new(range: Range<usize>) -> Self {
-        Self {
-            start: range.start as u32,
-            end: range.end as u32,
-        }
-    }
-
-    /// A place within this one.
-    pub(super) fn part(self, range: Range<usize>) -> Self {
-        let start = self.start as usize;
-        Self::new(start + range.start..start + range.end)
-    }
-
-    /// From the start of this one to the end of that.
-    pub(super) fn to(self, end: Self) -> Self {
-        Self {
-            start: self.start,
-            end: end.end,
-        }
-    }
-
-    fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-
-    pub(super) fn len(self) -> usize {
-        self.range().len()
-    }
-
-    fn bytes(self, whole: &[u8]) -> &[u8] {
-        whole.get(self.range()).unwrap_or_default()
-    }
-
-    /// Of what was read as ASCII.
-    fn text(self, whole: &[u8]) -> &str {
-        str::from_utf8(self.bytes(whole)).unwrap_or_default()
     }
 }
 

@@ -1,18 +1,16 @@
 //! What request and response heads have in common: their fields, and how these frame the body and keep the connection.
 
-use std::ops::Range;
-
 use http::Version;
 
-use super::fields::{Fields, FieldsReader, Name};
+use super::fields::{Fields, FieldsReader, Name, items};
 use super::lines::{Block, Lines};
 use super::{Length, Malformed};
 
 /// A whole head, or a whole trailer section.
 #[derive(Debug)]
-pub(super) struct Read {
-    /// Where in the fields' buffer the first line lies; empty before trailers.
-    pub(super) first_line: Range<usize>,
+pub(super) struct Read<'a> {
+    /// Empty before trailers.
+    pub(super) first_line: &'a [u8],
     /// Their buffer holds the whole block.
     pub(super) fields: Fields,
     /// Bytes of the block.
@@ -20,29 +18,30 @@ pub(super) struct Read {
 }
 
 /// What is at the front of the input, or `None` if it is not complete.
-pub(super) fn read(input: &[u8], block: Block) -> Result<Option<Read>, Malformed> {
+pub(super) fn read(input: &[u8], block: Block) -> Result<Option<Read<'_>>, Malformed> {
     let mut lines = Lines::new(input, block);
     if lines.clone().are_unfinished() {
         return Ok(None);
     }
-    let first_line = match block {
-        Block::Trailers => Some(0..0),
-        Block::RequestHead | Block::ResponseHead => lines.next()?,
-    };
-    let Some(first_line) = first_line else {
-        return Ok(None);
-    };
-    let mut fields = FieldsReader::default();
+    let mut first_line = &[][..];
+    if block != Block::Trailers {
+        let Some(line) = lines.first()? else {
+            return Ok(None);
+        };
+        first_line = line.text;
+    }
+    let mut reader = FieldsReader::default();
     while let Some(line) = lines.next()? {
-        if line.is_empty() {
+        if line.text.is_empty() {
             let size = lines.end();
+            let block = input.get(..size).unwrap_or_default();
             return Ok(Some(Read {
                 first_line,
-                fields: fields.finish(input.get(..size).unwrap_or_default()),
+                fields: reader.finish(block),
                 size,
             }));
         }
-        fields.line(input, line)?;
+        reader.line(line)?;
     }
     Ok(None)
 }
@@ -60,8 +59,9 @@ impl Framing {
     pub(super) fn of(fields: &Fields, version: Version) -> Result<Self, Malformed> {
         let mut length = None;
         let mut chunked = false;
-        let mut connection = false;
-        for (name, value) in fields.names_and_values() {
+        let mut says_close = false;
+        let mut says_keep_alive = false;
+        for (name, value) in fields.framing() {
             match name {
                 Name::ContentLength => {
                     if length.is_some() {
@@ -78,8 +78,12 @@ impl Framing {
                     }
                     chunked = true;
                 }
-                Name::Connection => connection = true,
-                _ => {}
+                _ => {
+                    for item in items(value) {
+                        says_close |= item.eq_ignore_ascii_case(b"close");
+                        says_keep_alive |= item.eq_ignore_ascii_case(b"keep-alive");
+                    }
+                }
             }
         }
         let length = match (length, chunked) {
@@ -90,14 +94,9 @@ impl Framing {
             (None, true) => Some(Length::Chunked),
             (length, false) => length.map(Length::Known),
         };
-        let says = |token| connection && fields.has_token(Name::Connection, token);
-        let keeps_alive = match version {
-            Version::HTTP_10 => says("keep-alive") && !says("close"),
-            _ => !says("close"),
-        };
         Ok(Self {
             length,
-            keeps_alive,
+            keeps_alive: !says_close && (says_keep_alive || version != Version::HTTP_10),
         })
     }
 }

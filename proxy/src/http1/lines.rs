@@ -1,8 +1,6 @@
 //! The lines of a head or of a trailer section: each ends in CR LF and has no other control in it than tabs, and an
 //! empty one ends them. What the lines say is for others.
 
-use std::ops::Range;
-
 use super::{Malformed, limits};
 
 /// What begins with lines, and how large it may be.
@@ -17,85 +15,111 @@ pub(super) enum Block {
 #[derive(Debug, Clone)]
 pub(super) struct Lines<'a> {
     block: Block,
-    /// One byte more than may be, to see whether it is too large.
+    /// Of the input, one byte more than the block may have: to see whether it is too large.
     window: &'a [u8],
+    /// Bytes that the block may have.
+    most: usize,
     /// Where the next line begins.
     at: usize,
-    count: usize,
+    /// How many more there may be, before the empty one.
+    left: usize,
+}
+
+/// One line without its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// Where in the block it begins.
+    pub(super) start: usize,
+    pub(super) text: &'a [u8],
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(input: &'a [u8], block: Block) -> Self {
+        let most = block.most_bytes();
         Self {
             block,
-            window: input.get(..=block.most_bytes()).unwrap_or(input),
+            window: input.get(..=most).unwrap_or(input),
+            most,
             at: 0,
-            count: 0,
+            left: block.most_fields(),
         }
     }
 
     /// Whether what is there is good so far, and its end has not come.
     ///
     /// Costs little, so that it can be asked again each time when more has come.
+    #[inline(never)]
     pub(super) fn are_unfinished(mut self) -> bool {
         if self.window.ends_with(b"\r\n\r\n") {
             return false;
         }
+        if self.block != Block::Trailers {
+            match self.first() {
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
         loop {
             match self.next() {
+                Ok(Some(line)) if !line.text.is_empty() => {}
                 Ok(None) => return true,
-                Ok(Some(line)) if !line.is_empty() => {}
                 Ok(Some(_)) | Err(_) => return false,
             }
         }
     }
 
-    /// Where the next line lies, without its end; the empty one is the last. `None` if its end has not come.
+    /// The first line of a head. `None` if its end has not come.
+    pub(super) fn first(&mut self) -> Result<Option<Line<'a>>, Malformed> {
+        self.block.check_beginning(self.window)?;
+        let longest = self.block.longest_first_line();
+        let Some(line) = self.line(longest, Malformed::RequestLineTooLong)? else {
+            return Ok(None);
+        };
+        self.block.check_first_line(line.text)?;
+        Ok(Some(line))
+    }
+
+    /// The next line; the empty one is the last. `None` if its end has not come.
     ///
     /// What is wrong is found in the order of the bytes: it does not matter how many there are already.
-    pub(super) fn next(&mut self) -> Result<Option<Range<usize>>, Malformed> {
-        let rest = self.window.get(self.at..).unwrap_or_default();
-        if self.count == 0 {
-            self.block.check_beginning(rest)?;
-        }
-        let length = text_length(rest);
-        self.block.check_length(length, self.count)?;
-        match rest.get(length..) {
-            Some([b'\r', b'\n', ..]) => {}
-            None | Some([] | [b'\r']) => return self.incomplete(),
-            Some([b'\n', ..]) => return Err(Malformed::BareLf),
-            Some([b'\r', ..]) => return Err(Malformed::BareCr),
-            Some(_) => return Err(Malformed::Control),
-        }
-        let line = self.at..self.at + length;
-        self.at = line.end + 2;
-        if self.at > self.block.most_bytes() {
-            return self.incomplete();
-        }
-        if self.count == 0 {
-            self.block
-                .check_first_line(rest.get(..length).unwrap_or_default())?;
-        }
-        if !line.is_empty() {
-            self.count += 1;
-            if self.count > self.block.most_lines() {
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<Line<'a>>, Malformed> {
+        let line = self.line(self.block.longest_field(), Malformed::FieldTooLong)?;
+        if line.is_some_and(|line| !line.text.is_empty()) {
+            let Some(left) = self.left.checked_sub(1) else {
                 return Err(self.block.too_many());
-            }
+            };
+            self.left = left;
         }
-        Ok(Some(line))
+        Ok(line)
+    }
+
+    fn line(&mut self, longest: usize, too_long: Malformed) -> Result<Option<Line<'a>>, Malformed> {
+        let start = self.at;
+        let rest = self.window.get(start..).unwrap_or_default();
+        let (text, end) = rest.split_at(text_length(rest));
+        if text.len() > longest {
+            return Err(too_long);
+        }
+        match end {
+            [b'\r', b'\n', ..] if start + text.len() + 2 <= self.most => {
+                self.at = start + text.len() + 2;
+                Ok(Some(Line { start, text }))
+            }
+            [] | [b'\r'] | [b'\r', b'\n', ..] if self.window.len() > self.most => {
+                Err(self.block.too_large())
+            }
+            [] | [b'\r'] => Ok(None),
+            [b'\n', ..] => Err(Malformed::BareLf),
+            [b'\r', ..] => Err(Malformed::BareCr),
+            _ => Err(Malformed::Control),
+        }
     }
 
     /// Where the bytes behind the lines that were read begin.
     pub(super) fn end(&self) -> usize {
         self.at
-    }
-
-    fn incomplete(&self) -> Result<Option<Range<usize>>, Malformed> {
-        if self.window.len() > self.block.most_bytes() {
-            Err(self.block.too_large())
-        } else {
-            Ok(None)
-        }
     }
 }
 
@@ -108,11 +132,25 @@ impl Block {
         }
     }
 
-    fn most_lines(self) -> usize {
+    fn most_fields(self) -> usize {
         match self {
-            Self::RequestHead => 1 + limits::REQUEST_FIELDS,
-            Self::ResponseHead => 1 + limits::RESPONSE_FIELDS,
+            Self::RequestHead => limits::REQUEST_FIELDS,
+            Self::ResponseHead => limits::RESPONSE_FIELDS,
             Self::Trailers => limits::TRAILER_FIELDS,
+        }
+    }
+
+    fn longest_first_line(self) -> usize {
+        match self {
+            Self::RequestHead => limits::REQUEST_LINE,
+            Self::ResponseHead | Self::Trailers => usize::MAX,
+        }
+    }
+
+    fn longest_field(self) -> usize {
+        match self {
+            Self::RequestHead => limits::REQUEST_FIELD,
+            Self::ResponseHead | Self::Trailers => usize::MAX,
         }
     }
 
@@ -148,17 +186,6 @@ impl Block {
         }
     }
 
-    /// Of a line of this length so far, after so many others.
-    fn check_length(self, length: usize, before: usize) -> Result<(), Malformed> {
-        match self {
-            Self::RequestHead if before == 0 && length > limits::REQUEST_LINE => {
-                Err(Malformed::RequestLineTooLong)
-            }
-            Self::RequestHead if length > limits::REQUEST_FIELD => Err(Malformed::FieldTooLong),
-            _ => Ok(()),
-        }
-    }
-
     /// Its version, which decides whether the rest can be understood at all.
     fn check_first_line(self, line: &[u8]) -> Result<(), Malformed> {
         match (self, line) {
@@ -190,11 +217,40 @@ fn is_version(version: &[u8]) -> bool {
 }
 
 /// How many bytes there are before the first control that is not a tab.
+#[inline]
 pub(super) fn text_length(input: &[u8]) -> usize {
+    // Most lines are short, and looked at in words.
+    let (words, _) = input.as_chunks::<8>();
     let mut length = 0;
+    for word in words.iter().take(4) {
+        let controls = controls(u64::from_le_bytes(*word));
+        if controls == 0 {
+            length += 8;
+            continue;
+        }
+        length += controls.trailing_zeros() as usize / 8;
+        if input.get(length) != Some(&b'\t') {
+            return length;
+        }
+        break;
+    }
+    long_text_length(input, length)
+}
+
+/// The rest of long lines is looked at in blocks, which a compiler turns into vector instructions.
+#[inline(never)]
+fn long_text_length(input: &[u8], start: usize) -> usize {
+    const BLOCK: usize = 32;
+    let is_plain = |block: &&[u8; BLOCK]| {
+        let any = |any, byte: &u8| any | byte.is_ascii_control();
+        !block.iter().fold(false, any)
+    };
+    let mut length = start;
     loop {
         let rest = input.get(length..).unwrap_or_default();
-        length += plain_length(rest);
+        let (blocks, _) = rest.as_chunks::<BLOCK>();
+        length += BLOCK * blocks.iter().take_while(is_plain).count();
+        length += plain_length(input.get(length..).unwrap_or_default());
         if input.get(length) != Some(&b'\t') {
             return length;
         }
@@ -202,29 +258,17 @@ pub(super) fn text_length(input: &[u8]) -> usize {
     }
 }
 
-/// How many bytes there are before the first control: in steps that a compiler turns into vector instructions, then in
-/// words, then in bytes.
+/// How many bytes there are before the first control.
 fn plain_length(input: &[u8]) -> usize {
-    let (blocks, _) = input.as_chunks::<32>();
-    let is_plain = |block: &&[u8; 32]| {
-        !block
-            .iter()
-            .fold(false, |any, byte| any | is_control(*byte))
-    };
-    let start = 32 * blocks.iter().take_while(is_plain).count();
-    let (words, rest) = input.get(start..).unwrap_or_default().as_chunks::<8>();
+    let (words, rest) = input.as_chunks::<8>();
     for (n, word) in words.iter().enumerate() {
         let controls = controls(u64::from_le_bytes(*word));
         if controls != 0 {
-            return start + 8 * n + controls.trailing_zeros() as usize / 8;
+            return 8 * n + controls.trailing_zeros() as usize / 8;
         }
     }
-    let in_rest = rest.iter().position(|byte| is_control(*byte));
-    input.len() - rest.len() + in_rest.unwrap_or(rest.len())
-}
-
-fn is_control(byte: u8) -> bool {
-    (byte < b' ') | (byte == 0x7f)
+    let control = rest.iter().position(u8::is_ascii_control);
+    8 * words.len() + control.unwrap_or(rest.len())
 }
 
 /// The top bit of the first of eight bytes that is a control, and perhaps of bytes behind it; 0 if none is.

@@ -44,25 +44,19 @@ impl RequestHead {
         Ok(Some((head, consumed)))
     }
 
-    fn parse(read: head::Read) -> Result<Self, Malformed> {
+    fn parse(read: head::Read<'_>) -> Result<Self, Malformed> {
         let mut fields = read.fields;
-        let line = fields.bytes(Span::new(read.first_line));
-        let (method, target, version) = request_line(line)?;
+        let (method, target, version) = request_line(read.first_line)?;
         let parts = Target::read(&method, target)?;
         let framing = Framing::of(&fields, version)?;
-        let start = method.as_str().len() + 1;
-        let target = Span::new(start..start + target.len());
-        let (path, path_and_query) = if parts.path.is_empty() && parts.scheme.is_some() {
-            let query = parts.query.clone().map(|query| target.part(query));
-            let whole = fields.append_root(query);
-            (whole.part(0..1), whole)
-        } else {
-            let end = parts.query.as_ref().unwrap_or(&parts.path).end;
-            (
-                target.part(parts.path.clone()),
-                target.part(parts.path.start..end),
-            )
-        };
+        let target = Span::new(method.as_str().len() + 1, target.len());
+        let mut path = target.part(parts.path.clone());
+        let mut path_and_query = target.part(parts.path.start..target.len());
+        if path.len() == 0 && parts.scheme.is_some() {
+            let query = fields.text(path_and_query).to_owned();
+            path = fields.append(b"/");
+            path_and_query = path.to(fields.append(query.as_bytes()));
+        }
         Ok(Self {
             method,
             version,

@@ -31,11 +31,11 @@ impl ResponseHead {
         Ok(Some((Self::parse(read, request)?, size)))
     }
 
-    fn parse(read: head::Read, request: &Method) -> Result<Self, Malformed> {
+    fn parse(read: head::Read<'_>, request: &Method) -> Result<Self, Malformed> {
         let fields = read.fields;
-        let line = fields.bytes(Span::new(read.first_line));
+        let line = read.first_line;
         let (version, status, reason) = status_line(line)?;
-        let reason = Span::new(line.len() - reason.len()..line.len());
+        let reason = Span::new(line.len() - reason.len(), reason.len());
         let framing = Framing::of(&fields, version)?;
         let length = if *request == Method::HEAD || matches!(status, 100..=199 | 204 | 304) {
             Length::Empty

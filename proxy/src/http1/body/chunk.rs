@@ -46,10 +46,9 @@ pub(super) fn read_line(input: &[u8]) -> Result<Option<ChunkLine>, Malformed> {
         return Err(Malformed::ChunkLineTooLong);
     }
     match end {
-        [] => Ok(None),
         [b'\n', ..] => Err(Malformed::BareLf),
         [b'\r', ..] if is_blank(text) => Err(Malformed::ChunkSize),
-        [b'\r'] => Ok(None),
+        [] | [b'\r'] => Ok(None),
         [b'\r', b'\n', ..] => Ok(Some(ChunkLine {
             size,
             extension,

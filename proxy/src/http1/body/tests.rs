@@ -164,7 +164,7 @@ fn bad_chunks_are_refused_with_their_reason() {
         (b"1,1\r\na\r\n", Malformed::ChunkSize),
         (b"1g\r\na\r\n", Malformed::ChunkSize),
         (b";a\r\na\r\n", Malformed::ChunkSize),
-        (b"1\x0c;\r\na\r\n", Malformed::ChunkSize),
+        (b"1\x0c;\r\na\r\n", Malformed::Control),
         (b"00000000000000001\r\na\r\n", Malformed::ChunkSize),
         (b"10000000000000000\r\na\r\n", Malformed::ChunkSize),
         (b"1\na\r\n", Malformed::BareLf),

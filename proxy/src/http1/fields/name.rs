@@ -29,35 +29,37 @@ pub enum Name {
 }
 
 impl Name {
-    /// In any case. By length and first letter: most names are none of these, and are seen to be none at once.
+    /// Of a token, in any case. By length and first letter: most names are none of these, and are seen to be none at once.
     pub fn of(spelled: &[u8]) -> Self {
-        let Some(first) = spelled.first().map(u8::to_ascii_lowercase) else {
+        let Some(first) = spelled.first() else {
             return Self::Other;
         };
-        let (known, name): (&[u8], Self) = match (spelled.len(), first) {
-            (2, b't') => (b"te", Self::Te),
-            (4, b'h') => (b"host", Self::Host),
-            (4, b'd') => (b"date", Self::Date),
-            (6, b'c') => (b"cookie", Self::Cookie),
-            (6, b'e') => (b"expect", Self::Expect),
-            (6, b's') => (b"server", Self::Server),
-            (7, b't') => (b"trailer", Self::Trailer),
-            (7, b'u') => (b"upgrade", Self::Upgrade),
-            (8, b'l') => (b"location", Self::Location),
-            (10, b'c') => (b"connection", Self::Connection),
-            (10, b'k') => (b"keep-alive", Self::KeepAlive),
-            (10, b'u') => (b"user-agent", Self::UserAgent),
-            (14, b'c') => (b"content-length", Self::ContentLength),
-            (16, b'p') => (b"proxy-connection", Self::ProxyConnection),
-            (17, b't') => (b"transfer-encoding", Self::TransferEncoding),
-            (_, b'x') => return Self::of_extension(spelled),
-            _ => return Self::Other,
-        };
-        if spelled.eq_ignore_ascii_case(known) {
+        let is = |same, name| if same { name } else { Self::Other };
+        match (spelled.len(), first | CASE) {
+            (2, b't') => is(same(spelled, b"te"), Self::Te),
+            (4, b'd') => is(same(spelled, b"date"), Self::Date),
+            (4, b'h') => is(same(spelled, b"host"), Self::Host),
+            (6, b'c') => is(same(spelled, b"cookie"), Self::Cookie),
+            (6, b'e') => is(same(spelled, b"expect"), Self::Expect),
+            (6, b's') => is(same(spelled, b"server"), Self::Server),
+            (7, b't') => is(same(spelled, b"trailer"), Self::Trailer),
+            (7, b'u') => is(same(spelled, b"upgrade"), Self::Upgrade),
+            (8, b'l') => is(same(spelled, b"location"), Self::Location),
+            (10, b'c') => is(same(spelled, b"connection"), Self::Connection),
+            (10, b'k') => is(same(spelled, b"keep-alive"), Self::KeepAlive),
+            (10, b'u') => is(same(spelled, b"user-agent"), Self::UserAgent),
+            (14, b'c') => Self::framing(spelled, b"content-length", Self::ContentLength),
+            (16, b'p') => is(same(spelled, b"proxy-connection"), Self::ProxyConnection),
+            (17, b't') => Self::framing(spelled, b"transfer-encoding", Self::TransferEncoding),
+            (_, b'x') => Self::extension(spelled),
+            _ => Self::Other,
+        }
+    }
+
+    fn framing<const N: usize>(spelled: &[u8], known: &[u8; N], name: Self) -> Self {
+        if same(spelled, known) {
             name
-        } else if matches!(name, Self::ContentLength | Self::TransferEncoding)
-            && folds_to(spelled, known)
-        {
+        } else if folds_to(spelled, known) {
             Self::Disguised
         } else {
             Self::Other
@@ -65,7 +67,7 @@ impl Name {
     }
 
     /// Of a name that begins with an X.
-    fn of_extension(spelled: &[u8]) -> Self {
+    fn extension(spelled: &[u8]) -> Self {
         let forwarded = begins(spelled, b"x-forwarded-");
         if !forwarded && !begins(spelled, b"x-amzn-") {
             return Self::Other;
@@ -74,37 +76,44 @@ impl Name {
             || begins(spelled, b"x-amzn-tls-")
             || begins(spelled, b"x-amzn-mtls-")
         {
-            return Self::Disguised;
-        }
-        let (known, name): (&[u8], Self) = match (spelled.len(), forwarded) {
-            (15, true) => (b"x-forwarded-for", Self::XForwardedFor),
-            (16, true) => (b"x-forwarded-port", Self::XForwardedPort),
-            (17, true) => (b"x-forwarded-proto", Self::XForwardedProto),
-            (15, false) => (b"x-amzn-trace-id", Self::XAmznTraceId),
-            _ => return Self::Other,
-        };
-        if spelled.eq_ignore_ascii_case(known) {
-            name
+            Self::Disguised
+        } else if same(spelled, b"x-forwarded-for") {
+            Self::XForwardedFor
+        } else if same(spelled, b"x-forwarded-port") {
+            Self::XForwardedPort
+        } else if same(spelled, b"x-forwarded-proto") {
+            Self::XForwardedProto
+        } else if same(spelled, b"x-amzn-trace-id") {
+            Self::XAmznTraceId
         } else {
             Self::Other
         }
     }
 }
 
-/// Whether the name begins with the prefix, in any case and with `_` for `-`.
-fn begins(spelled: &[u8], prefix: &[u8]) -> bool {
-    let start = spelled.get(..prefix.len());
+/// The bit that makes a letter small, and leaves a hyphen; no other character of a token becomes one of these.
+const CASE: u8 = 0x20;
+
+/// Whether the token is the name, in any case.
+fn same<const N: usize>(spelled: &[u8], name: &[u8; N]) -> bool {
+    let Ok(spelled) = <&[u8; N]>::try_from(spelled) else {
+        return false;
+    };
+    let pairs = spelled.iter().zip(name);
+    pairs.fold(0, |other, (byte, wanted)| other | ((byte | CASE) ^ wanted)) == 0
+}
+
+/// Whether the token begins with the prefix, in any case and with `_` for `-`.
+fn begins<const N: usize>(spelled: &[u8], prefix: &[u8; N]) -> bool {
+    let start = spelled.get(..N);
     start.is_some_and(|start| folds_to(start, prefix))
 }
 
-/// Whether they are the same, in any case and with `_` for `-` in the first.
-fn folds_to(spelled: &[u8], name: &[u8]) -> bool {
-    spelled.len() == name.len()
-        && spelled
-            .iter()
-            .zip(name)
-            .all(|(byte, wanted)| match byte.to_ascii_lowercase() {
-                b'_' => *wanted == b'-',
-                byte => byte == *wanted,
-            })
+/// Whether the token is the name, in any case and with `_` for `-`.
+fn folds_to<const N: usize>(spelled: &[u8], name: &[u8; N]) -> bool {
+    spelled.len() == N
+        && spelled.iter().zip(name).all(|(byte, wanted)| match byte {
+            b'_' => *wanted == b'-',
+            byte => byte | CASE == *wanted,
+        })
 }

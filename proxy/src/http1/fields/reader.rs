@@ -1,10 +1,8 @@
 //! Field lines, read: where in each the name and the value lie.
 
-use std::ops::Range;
-
-use super::{Entry, Fields, Name, Span};
+use super::{Buffer, Entry, Fields, Name, Span};
 use crate::http1::Malformed;
-use crate::http1::lines::is_token;
+use crate::http1::lines::{Line, is_token};
 
 /// Takes the lines of a block one by one; the block is copied at the end, in one run.
 #[derive(Debug)]
@@ -23,13 +21,8 @@ impl Default for FieldsReader {
 
 impl FieldsReader {
     /// A line of the block that is not empty.
-    pub(in crate::http1) fn line(
-        &mut self,
-        block: &[u8],
-        line: Range<usize>,
-    ) -> Result<(), Malformed> {
-        let start = line.start;
-        let text = block.get(line).unwrap_or_default();
+    pub(in crate::http1) fn line(&mut self, line: Line<'_>) -> Result<(), Malformed> {
+        let text = line.text;
         let length = text.iter().position(|byte| !is_token(*byte));
         let (spelled, rest) = text.split_at(length.unwrap_or(text.len()));
         let [b':', padded @ ..] = rest else {
@@ -38,34 +31,37 @@ impl FieldsReader {
         if spelled.is_empty() {
             return Err(Malformed::EmptyFieldName);
         }
-        let value = without_blanks(padded);
-        let value_start = start + text.len() - padded.len() + value.start;
+        let value = without_blanks_before(padded);
+        let start = line.start + text.len() - value.len();
+        let value = without_blanks_behind(value);
         self.entries.push(Entry {
             name: Name::of(spelled),
-            spelled: Span::new(start..start + spelled.len()),
-            value: Span::new(value_start..value_start + value.len()),
+            spelled: Span::new(line.start, spelled.len()),
+            value: Span::new(start, value.len()),
         });
         Ok(())
     }
 
     pub(in crate::http1) fn finish(self, block: &[u8]) -> Fields {
         Fields {
-            bytes: block.to_vec(),
+            buffer: Buffer::new(block),
             entries: self.entries,
         }
     }
 }
 
-/// Where the text lies that has no blanks around it.
-fn without_blanks(text: &[u8]) -> Range<usize> {
-    let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
-    match text.iter().position(is_text) {
-        Some(start) => {
-            let last = text.iter().rposition(is_text).unwrap_or(start);
-            start..last + 1
-        }
-        None => 0..0,
+fn without_blanks_before(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
     }
+    text
+}
+
+fn without_blanks_behind(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
 }
 
 /// What is wrong with a line that has no colon behind a name.
@@ -79,3 +75,6 @@ fn malformed(spelled: &[u8], rest: &[u8]) -> Malformed {
         _ => Malformed::FieldName,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,26 +138,3 @@ fn a_connection_is_kept_as_its_version_and_tokens_say() {
         }
     }
 }
-
-#[test]
-fn a_bad_field_line_is_told_apart() {
-    for (line, wrong) in [
-        (" A: b", Malformed::FoldedField),
-        ("\tA: b", Malformed::FoldedField),
-        ("A", Malformed::MissingColon),
-        (": b", Malformed::EmptyFieldName),
-        ("A : b", Malformed::BlankBeforeColon),
-        ("A\t: b", Malformed::BlankBeforeColon),
-        ("A B: c", Malformed::FieldName),
-        ("A\0: c", Malformed::FieldName),
-        ("(A): c", Malformed::FieldName),
-        ("\u{e4}: c", Malformed::FieldName),
-        ("A: b\0c", Malformed::Control),
-        ("A: b\u{7f}c", Malformed::Control),
-    ] {
-        let lines = format!("Good: one\r\nTabs:\ttoo\r\n{line}\r\n: no name\r\n\r\n");
-        assert_eq!(bad_field(lines.as_bytes()), wrong, "{line:?}");
-        let head = format!("GET / HTTP/1.1\r\n{lines}");
-        assert_eq!(bad_field_of_head(head.as_bytes()), wrong, "{line:?}");
-    }
-}

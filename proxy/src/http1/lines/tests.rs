@@ -10,6 +10,28 @@ fn first_line(block: Block) -> &'static str {
     }
 }
 
+/// Where the bytes behind the empty line begin.
+fn end(input: &[u8], block: Block) -> Result<Option<usize>, Malformed> {
+    let mut lines = Lines::new(input, block);
+    let unfinished = lines.clone().are_unfinished();
+    let first = match block {
+        Block::Trailers => Ok(None),
+        Block::RequestHead | Block::ResponseHead => lines.first(),
+    };
+    let end = loop {
+        match first.and_then(|_| lines.next()) {
+            Ok(Some(line)) if line.text.is_empty() => break Ok(Some(lines.end())),
+            Ok(Some(_)) => {}
+            Ok(None) => break Ok(None),
+            Err(malformed) => break Err(malformed),
+        }
+    };
+    if unfinished {
+        assert_eq!(end, Ok(None), "{}", input.escape_ascii());
+    }
+    end
+}
+
 /// The verdict on the whole, which every way of seeing it grow must come to, at the latest with the whole.
 fn verdict(input: &[u8], block: Block) -> Result<Option<usize>, Malformed> {
     let whole = end(input, block);
@@ -49,6 +71,9 @@ fn lines_end_in_cr_lf_and_nothing_else() {
             ("A: b\rC: d\r\n\r\n", Malformed::BareCr),
             ("A: b\r\r\n\r\n", Malformed::BareCr),
             ("A: b\r\n\rX", Malformed::BareCr),
+            ("A: b\0c", Malformed::Control),
+            ("A: b\u{7f}", Malformed::Control),
+            ("A: b\r\n\u{b}\r\n", Malformed::Control),
         ] {
             let input = format!("{}{rest}", first_line(block));
             assert_eq!(verdict(input.as_bytes(), block), Err(wrong), "{input:?}");
@@ -233,5 +258,37 @@ fn a_line_without_end_is_refused_when_it_is_too_long() {
         assert_eq!(end(&endless[..most], block), Ok(None));
         assert_eq!(end(&endless[..=most], block), Err(wrong));
         assert_eq!(end(&endless, block), Err(wrong));
+    }
+}
+
+/// Wherever the control stands, whatever stands around it.
+#[test]
+fn text_ends_at_the_first_control() {
+    for length in 0..100 {
+        for around in [&b"a"[..], b"\xff", b" ", b"~", b"\x80", b"\t"] {
+            let mut text = around.repeat(length);
+            assert_eq!(text_length(&text), length);
+            text.extend_from_slice(b"x\0y\x7fz\r\n");
+            for control in (0..=0x1f).chain([0x7f]).filter(|control| *control != b'\t') {
+                text[length] = control;
+                assert_eq!(text_length(&text), length, "{}", text.escape_ascii());
+            }
+        }
+    }
+    for byte in 0..=0xff {
+        let control = matches!(byte, 0..=0x1f | 0x7f) && byte != b'\t';
+        assert_eq!(
+            text_length(&[byte; 8]),
+            if control { 0 } else { 8 },
+            "{byte}"
+        );
+    }
+}
+
+#[test]
+fn tokens_are_what_rfc_9110_says() {
+    for byte in 0..=0xff_u8 {
+        let expected = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        assert_eq!(is_token(byte), expected, "{byte}");
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::http1::limits;
 
 fn read(input: &str) -> RequestHead {
     let (head, consumed) = RequestHead::read(input.as_bytes()).unwrap().unwrap();
@@ -131,13 +132,13 @@ fn a_100_is_expected_in_http_11_only() {
 fn a_bad_head_is_refused_with_its_reason() {
     for (input, wrong) in [
         (&b"GET  / HTTP/1.1\r\n\r\n"[..], Malformed::Target),
-        (b"GET /a b HTTP/1.1\r\n\r\n", Malformed::RequestLine),
-        (b"GET /  HTTP/1.1\r\n\r\n", Malformed::RequestLine),
+        (b"GET /a b HTTP/1.1\r\n\r\n", Malformed::Target),
+        (b"GET /  HTTP/1.1\r\n\r\n", Malformed::Target),
         (b"GET\t/ HTTP/1.1\r\n\r\n", Malformed::Method),
         (b"G(T / HTTP/1.1\r\n\r\n", Malformed::Method),
-        (b"G\x00T / HTTP/1.1\r\n\r\n", Malformed::Method),
-        (b"GET HTTP/1.1\r\n\r\n", Malformed::Target),
-        (b"GET /\x00 HTTP/1.1\r\n\r\n", Malformed::Target),
+        (b"G\x00T / HTTP/1.1\r\n\r\n", Malformed::Control),
+        (b"GET HTTP/1.1\r\n\r\n", Malformed::RequestLine),
+        (b"GET /\x00 HTTP/1.1\r\n\r\n", Malformed::Control),
         (b"GET /\xc3\xa4 HTTP/1.1\r\n\r\n", Malformed::Target),
         (b"GET /\xff HTTP/1.1\r\n\r\n", Malformed::Target),
         (b"GET * HTTP/1.1\r\n\r\n", Malformed::Target),

@@ -113,7 +113,7 @@ fn a_bad_head_is_refused_with_its_reason() {
         (b"HTTP/1.1 +20 OK\r\n\r\n", Malformed::StatusLine),
         (b"HTTP/1.1 200OK\r\n\r\n", Malformed::StatusLine),
         (b"HTTP/1.1 200\tOK\r\n\r\n", Malformed::StatusLine),
-        (b"HTTP/1.1 200 O\x00K\r\n\r\n", Malformed::StatusLine),
+        (b"HTTP/1.1 200 O\x00K\r\n\r\n", Malformed::Control),
         (b"HTTP/1.1 099 X\r\n\r\n", Malformed::Status),
         (b"HTTP/1.1 600 X\r\n\r\n", Malformed::Status),
         (b"HTTP/1.1 999 X\r\n\r\n", Malformed::Status),
