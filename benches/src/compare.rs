@@ -1,20 +1,25 @@
 //! `compare`: what a request costs in Lintel and in its peers, measured side by side on one machine. This is the spine:
-//! what is asked for ([`options`], [`workload`]), what runs ([`testbed`], made of [`proxy`], [`child`], [`ports`] and
-//! [`relay`]), one proxy in one round ([`measurement`], made of [`generator`], [`tls`] and [`usage`]), rounds until enough
-//! of them count ([`rounds`], [`statistics`]), and what is told about it ([`progress`], [`report`]).
+//! what is asked for ([`options`], [`workload`], [`request`]), what runs ([`testbed`], made of [`proxy`], [`child`],
+//! [`ports`] and [`relay`]), one proxy in one round ([`measurement`] and [`idle`], made of [`generator`], [`tls`] and
+//! [`usage`]), rounds until enough of them count ([`rounds`]), what they come to ([`outcome`], [`statistics`],
+//! [`figure`]), and what is told about it ([`progress`], [`report`]).
 //!
 //! Processor time for each request is what counts, because it is the same whether the machine has nothing else to do or
 //! is full; and because the speed of a machine changes by the minute, it is compared only within a round, seconds apart.
 
 mod child;
+mod figure;
 mod generator;
+mod idle;
 mod measurement;
 mod options;
+mod outcome;
 mod ports;
 mod progress;
 mod proxy;
 pub(crate) mod relay;
 mod report;
+mod request;
 mod rounds;
 mod statistics;
 mod testbed;

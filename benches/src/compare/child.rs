@@ -63,8 +63,8 @@ impl Child {
     }
 }
 
-impl Drop for Child {
-    fn drop(&mut self) {
+impl Child {
+    pub(super) fn end(&mut self) {
         // Once it has ended there is nobody to signal.
         let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
         let patience = Instant::now() + GRACE;
@@ -73,5 +73,11 @@ impl Drop for Child {
         }
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.end();
     }
 }

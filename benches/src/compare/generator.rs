@@ -1,10 +1,15 @@
-//! Asks, as fast as it is answered, and counts: threads with a runtime and connections of their own each. Written to cost
-//! as little as it can and the same whoever is measured, because it shares the machine with what is measured.
+//! Asks, as fast as it is answered or at a fixed rate, and counts: threads with a runtime and connections of their own
+//! each. Written to cost as little as it can and the same whoever is measured, because it shares the machine with what is
+//! measured.
 //!
 //! In two steps, so that what is measured is only the second: opening connections and warming up ([`Generator::start`]),
-//! then measuring ([`Generator::run`]).
+//! then measuring ([`Generator::run`]) or going home ([`Generator::dismiss`]).
 
+mod client;
 mod http1;
+mod http2;
+mod stream;
+mod websocket;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -14,18 +19,18 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use http::{HeaderName, HeaderValue, Method};
 use lintel_common::shutdown::Shutdown;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 
-use super::workload::{Protocol, Workload};
-use crate::client::endpoint::Endpoint;
-use crate::client::exchange::{Answer, Expectation, Template, exchange};
+use super::workload::Workload;
 use crate::client::failure::Failure;
-use crate::client::link::Link;
+use crate::pacer::Pacer;
+use crate::schedule::Schedule;
 use crate::tally::Tally;
+use client::Client;
 
 /// A request that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,30 +38,52 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that failed goes on after this; failures may come faster than answers.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
+/// How many of a thread's clients may open their connections at a time when each asks once.
+const OPENING: usize = 64;
+/// And how long all of them may take.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// What to do to whom.
 #[derive(Debug, Clone)]
 pub(super) struct Load {
     pub(super) workload: &'static Workload,
+    pub(super) connections: usize,
     pub(super) address: SocketAddr,
     pub(super) tls: Option<Arc<ClientConfig>>,
     pub(super) threads: usize,
-    pub(super) warm_up: Duration,
+    pub(super) warm_up: WarmUp,
+    /// Of the measurement.
     pub(super) duration: Duration,
     /// Ends it early.
     pub(super) stop: Shutdown,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum WarmUp {
+    /// All ask for so long.
+    For(Duration),
+    /// Each asks once.
+    Once,
 }
 
 /// Threads that have warmed up and wait.
 #[derive(Debug)]
 pub(super) struct Generator {
     threads: Vec<JoinHandle<anyhow::Result<Tally>>>,
-    /// Dropped, they send the threads home; each is told when the clock starts.
+    /// Each is told when the clock starts; dropped, they send the threads home.
     begin: Vec<mpsc::Sender<Instant>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub(super) tally: Tally,
+    /// From the start to the last answer.
+    pub(super) elapsed: Duration,
 }
 
 impl Generator {
     pub(super) fn start(load: &Load) -> anyhow::Result<Self> {
-        let threads = load.threads.min(load.workload.connections);
+        let threads = load.threads.min(load.connections);
         let (warm, warmed_up) = mpsc::channel();
         let mut generator = Self {
             threads: Vec::new(),
@@ -85,10 +112,22 @@ impl Generator {
     /// What was counted, the warm-up's failures too.
     pub(super) fn run(self) -> anyhow::Result<Measured> {
         let start = Instant::now();
-        for begin in self.begin {
+        for begin in &self.begin {
             // A thread that has failed says why when it is joined.
             let _ = begin.send(start);
         }
+        let tally = self.dismiss()?;
+        let end = tally.last.unwrap_or(start);
+        Ok(Measured {
+            elapsed: end.saturating_duration_since(start),
+            tally,
+        })
+    }
+
+    /// Ends every thread and its connections once it has done what it was told. Not told to begin, it has counted the
+    /// warm-up.
+    pub(super) fn dismiss(self) -> anyhow::Result<Tally> {
+        drop(self.begin);
         let mut tally = Tally::default();
         for thread in self.threads {
             let counted = thread
@@ -96,19 +135,8 @@ impl Generator {
                 .map_err(|_| anyhow!("a generator thread panicked"))??;
             tally.merge(&counted);
         }
-        let end = tally.last.unwrap_or(start);
-        Ok(Measured {
-            elapsed: end.saturating_duration_since(start),
-            tally,
-        })
+        Ok(tally)
     }
-}
-
-#[derive(Debug)]
-pub(super) struct Measured {
-    pub(super) tally: Tally,
-    /// From the start to the last answer.
-    pub(super) elapsed: Duration,
 }
 
 /// One thread and its clients.
@@ -117,6 +145,17 @@ struct Thread {
     tasks: LocalSet,
     clients: Vec<Client>,
     load: Load,
+    /// Which of how many.
+    index: usize,
+    threads: usize,
+}
+
+/// When a client asks.
+enum Turns {
+    /// As soon as it has its answer, until then.
+    Until(Instant),
+    Once(Semaphore),
+    AtARate(Pacer),
 }
 
 impl Thread {
@@ -126,28 +165,15 @@ impl Thread {
             .build()
             .context("cannot make a runtime")?;
         // As equal as whole numbers allow.
-        let all = load.workload.connections;
+        let all = load.connections;
         let share = all / threads + usize::from(index < all % threads);
-        let clients = match load.workload.protocol {
-            Protocol::Http | Protocol::Https => {
-                let target = Rc::new(http1::Target::new(&load));
-                let client = |_| Client::Http1(http1::Client::new(Rc::clone(&target)));
-                (0..share).map(client).collect()
-            }
-            Protocol::Http2 => {
-                let target = Rc::new(Http2::new(&load)?);
-                let streams = load.workload.streams;
-                (0..share)
-                    .flat_map(|_| std::iter::repeat_n(Rc::<Link>::default(), streams))
-                    .map(|link| Client::Http2(Rc::clone(&target), link))
-                    .collect()
-            }
-        };
         Ok(Self {
             runtime,
             tasks: LocalSet::new(),
-            clients,
+            clients: Client::all(&load, share)?,
             load,
+            index,
+            threads,
         })
     }
 
@@ -156,28 +182,49 @@ impl Thread {
         warm: &mpsc::Sender<()>,
         begun: &mpsc::Receiver<Instant>,
     ) -> anyhow::Result<Tally> {
-        let failed = self.phase(Instant::now() + self.load.warm_up)?;
+        let warming_up = match self.load.warm_up {
+            WarmUp::For(duration) => Turns::Until(Instant::now() + duration),
+            WarmUp::Once => Turns::Once(Semaphore::new(OPENING)),
+        };
+        let warmed_up = self.phase(warming_up, self.load.warm_up.duration())?;
         // Whoever waits for it may have given up.
         let _ = warm.send(());
         let Ok(start) = begun.recv() else {
-            return Ok(failed);
+            return Ok(warmed_up);
         };
-        let mut tally = self.phase(start + self.load.duration)?;
-        tally.merge_errors(&failed);
+        let turns = match self.load.workload.rate {
+            None => Turns::Until(start + self.load.duration),
+            Some(rate) => {
+                let (index, threads) = (self.index as u64, self.threads as u64);
+                let schedule = Schedule::new(rate, self.load.duration, index, threads);
+                // A timer belongs to the runtime.
+                let _inside = self.runtime.enter();
+                Turns::AtARate(Pacer::new(schedule, start).context("cannot make a timer")?)
+            }
+        };
+        let mut tally = self.phase(turns, self.load.duration)?;
+        tally.merge_errors(&warmed_up);
         Ok(tally)
     }
 
-    /// All clients ask until then; what is under way then is waited for.
-    fn phase(&mut self, end: Instant) -> anyhow::Result<Tally> {
-        let tally = Rc::new(RefCell::new(Tally::default()));
+    /// All clients ask as they are told, for so long; what is under way then is waited for.
+    fn phase(&mut self, turns: Turns, duration: Duration) -> anyhow::Result<Tally> {
         let clients = std::mem::take(&mut self.clients);
         let all = clients.len();
+        let shared = Rc::new(Shared {
+            tally: RefCell::default(),
+            turns,
+            stop: self.load.stop.clone(),
+        });
         let phase = async {
             let mut asking = JoinSet::new();
             for client in clients {
-                asking.spawn_local(ask(client, end, Rc::clone(&tally), self.load.stop.clone()));
+                asking.spawn_local(Rc::clone(&shared).ask(client));
             }
-            let deadline = tokio::time::sleep_until((end + TIMEOUT).into());
+            let pace = shared.pace(all);
+            let mut pace = std::pin::pin!(pace);
+            let mut paced = false;
+            let deadline = tokio::time::sleep(duration + TIMEOUT);
             let mut deadline = std::pin::pin!(deadline);
             loop {
                 tokio::select! {
@@ -185,98 +232,98 @@ impl Thread {
                         Some(client) => self.clients.push(client.context("a client panicked")?),
                         None => return anyhow::Ok(()),
                     },
+                    ended = &mut pace, if !paced => {
+                        ended.context("the timer failed")?;
+                        paced = true;
+                    }
                     () = &mut deadline => return Ok(()),
                     () = self.load.stop.requested() => return Ok(()),
                 }
             }
         };
         self.tasks.block_on(&self.runtime, phase)?;
-        let mut tally = tally.take();
+        let mut tally = shared.tally.take();
         if !self.load.stop.is_requested() {
             let now = Instant::now();
             for _ in self.clients.len()..all {
                 tally.record(now, now, Err(Failure::Timeout(TIMEOUT)));
             }
         }
+        if let Turns::AtARate(pacer) = &shared.turns {
+            tally.due = pacer.due();
+            tally.not_started = pacer.due() - pacer.taken();
+        }
         Ok(tally)
     }
 }
 
-async fn ask(
-    mut client: Client,
-    end: Instant,
-    tally: Rc<RefCell<Tally>>,
+/// What the clients of one thread share in a phase.
+struct Shared {
+    tally: RefCell<Tally>,
+    turns: Turns,
     stop: Shutdown,
-) -> Client {
-    let mut began = Instant::now();
-    while began < end && !stop.is_requested() {
+}
+
+impl Shared {
+    async fn ask(self: Rc<Self>, mut client: Client) -> Client {
+        match &self.turns {
+            Turns::Until(end) => {
+                let mut began = Instant::now();
+                while began < *end && !self.stop.is_requested() {
+                    began = self.ask_once(&mut client, began).await;
+                }
+            }
+            Turns::Once(opening) => {
+                // It is never closed.
+                let _permit = opening.acquire().await;
+                self.ask_once(&mut client, Instant::now()).await;
+            }
+            Turns::AtARate(pacer) => {
+                while let Some(due) = pacer.next().await {
+                    self.ask_once(&mut client, due).await;
+                }
+            }
+        }
+        client
+    }
+
+    /// Gives when the next one may begin.
+    async fn ask_once(&self, client: &mut Client, began: Instant) -> Instant {
         let outcome = client.exchange().await;
         let failed = outcome.is_err();
         let ended = Instant::now();
-        tally.borrow_mut().record(began, ended, outcome);
-        began = ended;
+        self.tally.borrow_mut().record(began, ended, outcome);
         if failed {
             tokio::time::sleep(AFTER_FAILURE).await;
-            began = Instant::now();
+            return Instant::now();
+        }
+        ended
+    }
+
+    /// At a rate: makes requests due.
+    async fn pace(&self, clients: usize) -> std::io::Result<()> {
+        match &self.turns {
+            Turns::AtARate(pacer) => pacer.run(clients).await,
+            Turns::Until(_) | Turns::Once(_) => Ok(()),
         }
     }
-    client
 }
 
-/// Whoever sends one request after the other: a connection, or a stream of one.
-enum Client {
-    Http1(http1::Client),
-    Http2(Rc<Http2>, Rc<Link>),
-}
-
-impl Client {
-    async fn exchange(&mut self) -> Result<Answer, Failure> {
+impl WarmUp {
+    /// At most.
+    fn duration(self) -> Duration {
         match self {
-            Self::Http1(client) => client.exchange().await,
-            Self::Http2(target, link) => target.exchange(link).await,
+            Self::For(duration) => duration,
+            Self::Once => OPENING_TIMEOUT,
         }
-    }
-}
-
-/// By hyper's client; what it costs is the same for every proxy.
-struct Http2 {
-    endpoint: Endpoint,
-    template: Template,
-    expectation: Expectation,
-}
-
-impl Http2 {
-    fn new(load: &Load) -> anyhow::Result<Self> {
-        let request = load.workload.request;
-        let mut headers = Vec::new();
-        for (name, value) in request.headers() {
-            headers.push((
-                HeaderName::from_bytes(name.as_bytes())?,
-                HeaderValue::from_str(&value)?,
-            ));
-        }
-        let url = request.url().parse()?;
-        let tls = load.tls.clone().map(|config| (config, server_name()));
-        Ok(Self {
-            endpoint: Endpoint::new(load.address, tls, true),
-            template: Template::new(&url, true, Method::GET, &headers, 0)?,
-            expectation: Expectation::of_content(request.content()),
-        })
-    }
-
-    async fn exchange(&self, link: &Link) -> Result<Answer, Failure> {
-        exchange(
-            link,
-            &self.endpoint,
-            &self.template,
-            &self.expectation,
-            TIMEOUT,
-        )
-        .await
     }
 }
 
 /// Whom the certificate speaks for.
 fn server_name() -> ServerName<'static> {
     ServerName::try_from("localhost").expect("it is a name")
+}
+
+fn malformed(reason: &str) -> Failure {
+    Failure::Broken(format!("not an answer: {reason}"))
 }

@@ -1,16 +1,19 @@
-//! One proxy in one round: what it did and what it used for it.
+//! One entrant in one round: what it did, and what it used for it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lintel_common::shutdown::Shutdown;
 use serde::Serialize;
 
-use super::generator::{Generator, Load, Measured};
+use super::generator::{Generator, Load, Measured, WarmUp};
 use super::proxy::Role;
-use super::testbed::{Proxy, Testbed};
+use super::request::Request;
+use super::testbed::{Subject, Testbed};
 use super::usage::Cpu;
-use super::workload::Workload;
-use crate::client::failure::Kind;
+use super::workload::{Kind, Protocol, Unit, Workload};
+use super::{figure, idle};
+use crate::client::failure;
 use crate::origin;
 
 /// Before a measurement, as a part of it and at least so long.
@@ -24,24 +27,13 @@ const OTHERS_LEAST: f64 = 0.01;
 
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Measurement {
-    pub(super) seconds: f64,
-    /// Requests whose answers passed every check.
-    pub(super) requests: u64,
-    pub(super) requests_per_second: f64,
+    /// In the workload's unit.
+    pub(super) cost: f64,
     pub(super) errors: u64,
     /// Of each kind: how often, and the first as an example.
     pub(super) error_examples: Vec<String>,
-    /// Of the proxy's processes.
-    pub(super) cpu_seconds: f64,
-    /// By the coarser account, for comparison.
-    pub(super) cpu_seconds_in_ticks: f64,
-    pub(super) user_share: f64,
-    /// Of the other proxies' processes meanwhile.
-    pub(super) others_cpu_seconds: f64,
-    pub(super) p50_ms: f64,
-    pub(super) p99_ms: f64,
-    pub(super) p99_9_ms: f64,
-    pub(super) peak_resident_kib: u64,
+    #[serde(flatten)]
+    pub(super) figures: BTreeMap<&'static str, f64>,
 }
 
 /// How each is measured.
@@ -52,82 +44,148 @@ pub(super) struct Settings {
     pub(super) stop: Shutdown,
 }
 
+impl Settings {
+    pub(super) fn load(
+        &self,
+        workload: &'static Workload,
+        testbed: &Testbed,
+        subject: Subject,
+    ) -> anyhow::Result<Load> {
+        let protocol = match subject {
+            Subject::Proxy(_) => workload.protocol,
+            Subject::Origin => Protocol::Http,
+        };
+        let warm_up = match workload.kind {
+            Kind::Idle => WarmUp::Once,
+            Kind::Load | Kind::AccessLog => {
+                WarmUp::For(self.duration.mul_f64(WARM_UP_SHARE).max(WARM_UP_LEAST))
+            }
+        };
+        Ok(Load {
+            workload,
+            connections: workload.connections,
+            address: testbed.address(subject, protocol),
+            tls: testbed.tls(protocol)?,
+            threads: self.threads,
+            warm_up,
+            duration: self.duration,
+            stop: self.stop.clone(),
+        })
+    }
+}
+
 pub(super) fn measure(
     workload: &'static Workload,
-    testbed: &Testbed,
-    proxy: &Proxy,
+    testbed: &mut Testbed,
+    subject: Subject,
     settings: &Settings,
 ) -> anyhow::Result<Measurement> {
-    let generator = Generator::start(&Load {
-        workload,
-        address: proxy.address(workload.protocol),
-        tls: testbed.tls(workload.protocol)?,
-        threads: settings.threads,
-        warm_up: settings.duration.mul_f64(WARM_UP_SHARE).max(WARM_UP_LEAST),
-        duration: settings.duration,
-        stop: settings.stop.clone(),
-    })?;
-    let processes = proxy.processes()?;
-    let address = proxy.address(workload.protocol);
-    testbed
-        .origin
-        .expect(workload.protocol.is_encrypted(), address.port())?;
-    processes.forget_peak();
-    let everybody = everybody(testbed)?;
-    let before = processes.cpu()?;
-    let measured = generator.run()?;
-    let used = processes.cpu()?.since(before);
-    let all = self::everybody(testbed)?.since(everybody);
-    let peak = processes.peak_resident()?;
+    let mut measurement = match workload.kind {
+        Kind::Idle => idle::measure(workload, testbed, subject, settings)?,
+        Kind::Load | Kind::AccessLog => under_load(workload, testbed, subject, settings)?,
+    };
     let report = testbed.origin.report()?;
-    let mut measurement = Measurement::new(&measured, used, peak);
-    let others = all.nanoseconds.saturating_sub(used.nanoseconds);
-    measurement.others_cpu_seconds = others as f64 / 1e9;
-    measurement.check_origin(&report, proxy.role != Role::Floor);
+    let frames = workload.request == Request::Frame;
+    measurement.check_origin(&report, testbed.role(subject), !frames);
     Ok(measurement)
 }
 
-fn everybody(testbed: &Testbed) -> anyhow::Result<Cpu> {
-    let mut total = Cpu::default();
-    for proxy in &testbed.proxies {
-        total = total.and(proxy.processes()?.cpu()?);
+fn under_load(
+    workload: &'static Workload,
+    testbed: &Testbed,
+    subject: Subject,
+    settings: &Settings,
+) -> anyhow::Result<Measurement> {
+    let load = settings.load(workload, testbed, subject)?;
+    testbed.expect(&load)?;
+    let generator = Generator::start(&load)?;
+    let processes = testbed.processes(subject)?;
+    processes.forget_peak();
+    let everybody = testbed.cpu()?;
+    let before = processes.cpu()?;
+    let measured = generator.run()?;
+    let used = processes.cpu()?.since(before);
+    let all = testbed.cpu()?.since(everybody);
+    let mut measurement = Measurement::new(&measured, used, workload.unit());
+    let others = all.nanoseconds.saturating_sub(used.nanoseconds);
+    measurement.set(figure::OTHERS_CPU, others as f64 / 1e9);
+    if let Subject::Proxy(_) = subject {
+        let peak = processes.peak_resident()? as f64 / 1024.0;
+        measurement.set(figure::PEAK_RESIDENT.key, peak);
+        measurement.set(figure::USER_SHARE.key, used.user_share());
     }
-    Ok(total)
+    Ok(measurement)
 }
 
 impl Measurement {
-    fn new(measured: &Measured, used: Cpu, peak_resident_kib: u64) -> Self {
+    fn new(measured: &Measured, used: Cpu, unit: Unit) -> Self {
         let Measured { tally, elapsed } = measured;
         let seconds = elapsed.as_secs_f64();
-        let examples = Kind::ALL.into_iter().filter_map(|kind| {
+        let used_seconds = used.nanoseconds as f64 / 1e9;
+        let cost = match unit {
+            Unit::MicrosecondsPerRequest => used_seconds * 1e6 / tally.requests as f64,
+            Unit::MillisecondsPerGibibyte => {
+                let bytes = (tally.received + tally.sent) as f64;
+                used_seconds * 1e3 * f64::from(1 << 30) / bytes
+            }
+            Unit::KibibytesPerConnection => f64::NAN,
+        };
+        let milliseconds = |share| tally.latency(share).as_secs_f64() * 1e3;
+        let figures = BTreeMap::from([
+            (figure::SECONDS, seconds),
+            (figure::REQUESTS, tally.requests as f64),
+            (figure::CPU, used_seconds),
+            (figure::CPU_IN_TICKS, used.seconds_in_ticks()),
+            (
+                figure::RATE.key,
+                tally.requests as f64 / seconds.max(f64::MIN_POSITIVE),
+            ),
+            (figure::P50.key, milliseconds(0.5)),
+            (figure::P99.key, milliseconds(0.99)),
+            (figure::P99_9.key, milliseconds(0.999)),
+        ]);
+        let mut measurement = Self::with_errors(tally, cost, figures);
+        if tally.not_started > 0 {
+            let text = format!("of {} requests could not even be sent in time", tally.due);
+            measurement.fail(tally.not_started, &text);
+        }
+        measurement
+    }
+
+    pub(super) fn with_errors(
+        tally: &crate::tally::Tally,
+        cost: f64,
+        figures: BTreeMap<&'static str, f64>,
+    ) -> Self {
+        let examples = failure::Kind::ALL.into_iter().filter_map(|kind| {
             let (count, example) = (tally.errors(kind), tally.example(kind)?);
             Some(format!("{count} x {}: {example}", kind.name()))
         });
-        let milliseconds = |share| tally.latency(share).as_secs_f64() * 1e3;
         Self {
-            seconds,
-            requests: tally.requests,
-            requests_per_second: tally.requests as f64 / seconds.max(f64::MIN_POSITIVE),
+            cost,
             errors: tally.all_errors(),
             error_examples: examples.collect(),
-            cpu_seconds: used.nanoseconds as f64 / 1e9,
-            cpu_seconds_in_ticks: used.seconds_in_ticks(),
-            user_share: used.user_share(),
-            others_cpu_seconds: 0.0,
-            p50_ms: milliseconds(0.5),
-            p99_ms: milliseconds(0.99),
-            p99_9_ms: milliseconds(0.999),
-            peak_resident_kib,
+            figures,
         }
     }
 
+    pub(super) fn figure(&self, key: &str) -> Option<f64> {
+        self.figures.get(key).copied()
+    }
+
+    pub(super) fn set(&mut self, key: &'static str, value: f64) {
+        self.figures.insert(key, value);
+    }
+
     /// What the clients counted must have come to the origins; a proxy spreads it over them and adds its headers.
-    fn check_origin(&mut self, report: &origin::Report, is_proxy: bool) {
-        if report.requests < self.requests {
-            let missing = self.requests - report.requests;
+    fn check_origin(&mut self, report: &origin::Report, role: Role, are_requests: bool) {
+        let counted = self.figure(figure::REQUESTS).unwrap_or_default() as u64;
+        // A WebSocket's frames are none.
+        if are_requests && report.requests < counted {
+            let missing = counted - report.requests;
             self.fail(missing, "answers did not come from the origin");
         }
-        if !is_proxy {
+        if !role.is_proxy() {
             return;
         }
         let least = report
@@ -145,19 +203,16 @@ impl Measurement {
         }
     }
 
-    fn fail(&mut self, count: u64, what: &str) {
+    pub(super) fn fail(&mut self, count: u64, what: &str) {
         self.errors += count;
         self.error_examples.push(format!("{count} {what}"));
     }
 
-    /// Idle proxies cost nothing, unless this.
-    pub(super) fn is_disturbed_by_others(&self) -> bool {
-        self.others_cpu_seconds > (self.seconds * MOST_OTHERS).max(OTHERS_LEAST)
-    }
-
-    /// Microseconds of processor time for each request.
-    pub(super) fn cost(&self) -> f64 {
-        self.cpu_seconds * 1e6 / self.requests as f64
+    /// How much the others used, if it is more than idle ones should.
+    pub(super) fn disturbance_by_others(&self) -> Option<Duration> {
+        let used = self.figure(figure::OTHERS_CPU)?;
+        let seconds = self.figure(figure::SECONDS)?;
+        (used > (seconds * MOST_OTHERS).max(OTHERS_LEAST)).then(|| Duration::from_secs_f64(used))
     }
 }
 
@@ -166,9 +221,10 @@ mod tests {
     use super::*;
     use crate::tally::Tally;
 
-    fn measurement(requests: u64) -> Measurement {
+    fn measurement(requests: u64, unit: Unit) -> Measurement {
         let mut tally = Tally::default();
         tally.requests = requests;
+        tally.received = requests << 20;
         let measured = Measured {
             tally,
             elapsed: Duration::from_secs(2),
@@ -178,7 +234,7 @@ mod tests {
             user: 10,
             system: 40,
         };
-        Measurement::new(&measured, used, 1024)
+        Measurement::new(&measured, used, unit)
     }
 
     fn report(instances: [u64; 3], missing_forwarding_headers: u64) -> origin::Report {
@@ -193,28 +249,42 @@ mod tests {
 
     #[test]
     fn a_request_costs_its_part_of_the_time() {
-        let measurement = measurement(10_000);
-        assert!((measurement.cost() - 50.0).abs() < 1e-9);
-        assert!((measurement.requests_per_second - 5000.0).abs() < 1e-9);
-        assert!((measurement.user_share - 0.2).abs() < 1e-9);
-        assert!((measurement.cpu_seconds_in_ticks - 0.5).abs() < 1e-9);
+        let small = measurement(10_000, Unit::MicrosecondsPerRequest);
+        let large = measurement(2048, Unit::MillisecondsPerGibibyte);
+        for (is, should_be) in [
+            (small.cost, 50.0),
+            (large.cost, 250.0),
+            (small.figures[figure::RATE.key], 5000.0),
+            (small.figures[figure::CPU_IN_TICKS], 0.5),
+        ] {
+            assert!((is - should_be).abs() < 1e-9, "{is} {should_be}");
+        }
     }
 
     #[test]
     fn the_origin_has_a_word_in_it() {
-        for (instances, missing, is_proxy, errors) in [
-            ([33, 33, 34], 0, true, 0),
-            ([34, 34, 34], 0, true, 0),
-            ([33, 33, 31], 0, true, 3),
-            ([33, 33, 34], 2, true, 2),
-            ([33, 33, 34], 100, false, 0),
-            ([60, 40, 0], 0, true, 1),
-            ([60, 40, 0], 0, false, 0),
+        for (instances, missing, role, errors) in [
+            ([33, 33, 34], 0, Role::Peer, 0),
+            ([34, 34, 34], 0, Role::Ours, 0),
+            ([33, 33, 31], 0, Role::Peer, 3),
+            ([33, 33, 34], 2, Role::Peer, 2),
+            ([33, 33, 34], 100, Role::Floor, 0),
+            ([60, 40, 0], 0, Role::Ours, 1),
+            ([60, 40, 0], 0, Role::Floor, 0),
         ] {
-            let mut measurement = measurement(100);
-            measurement.check_origin(&report(instances, missing), is_proxy);
+            let mut measurement = measurement(100, Unit::MicrosecondsPerRequest);
+            measurement.check_origin(&report(instances, missing), role, true);
             assert_eq!(measurement.errors, errors, "{instances:?} {missing}");
             assert_eq!(measurement.error_examples.is_empty(), errors == 0);
+        }
+    }
+
+    #[test]
+    fn idle_ones_may_use_a_little() {
+        for (used, disturbed) in [(0.0, false), (0.03, false), (0.05, true)] {
+            let mut measurement = measurement(100, Unit::MicrosecondsPerRequest);
+            measurement.set(figure::OTHERS_CPU, used);
+            assert_eq!(measurement.disturbance_by_others().is_some(), disturbed);
         }
     }
 }

@@ -19,11 +19,15 @@ pub(super) enum Role {
     Peer,
     /// What passing bytes on costs without reading them.
     Floor,
+    /// No proxy at all.
+    Direct,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Lintel,
+    /// The same with an access log.
+    LintelLogging,
     Nginx,
     Haproxy,
     Envoy,
@@ -51,10 +55,17 @@ pub(super) struct Settings {
     pub(super) connections: u64,
 }
 
+impl Role {
+    /// It adds headers and spreads requests.
+    pub(super) fn is_proxy(self) -> bool {
+        matches!(self, Self::Ours | Self::Peer)
+    }
+}
+
 impl Kind {
     pub(super) fn role(self) -> Role {
         match self {
-            Self::Lintel => Role::Ours,
+            Self::Lintel | Self::LintelLogging => Role::Ours,
             Self::Nginx | Self::Haproxy | Self::Envoy => Role::Peer,
             Self::Relay => Role::Floor,
         }
@@ -63,6 +74,7 @@ impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Lintel => "lintel",
+            Self::LintelLogging => "lintel with access log",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
@@ -76,7 +88,7 @@ impl Kind {
             Self::Nginx => "apt-get install nginx",
             Self::Haproxy => "apt-get install haproxy",
             Self::Envoy => "Debian has no package; name its file by --peers envoy=FILE",
-            Self::Lintel | Self::Relay => "it is part of this program",
+            Self::Lintel | Self::LintelLogging | Self::Relay => "it is part of this program",
         }
     }
 
@@ -84,7 +96,7 @@ impl Kind {
     pub(super) fn version_argument(self) -> &'static str {
         match self {
             Self::Nginx | Self::Haproxy => "-v",
-            Self::Envoy | Self::Lintel | Self::Relay => "--version",
+            Self::Envoy | Self::Lintel | Self::LintelLogging | Self::Relay => "--version",
         }
     }
 
@@ -92,6 +104,7 @@ impl Kind {
     pub(super) fn file(self) -> Option<&'static str> {
         match self {
             Self::Lintel => Some("lintel-proxy.toml"),
+            Self::LintelLogging => Some("lintel-proxy-with-log.toml"),
             Self::Nginx => Some("nginx.conf"),
             Self::Haproxy => Some("haproxy.cfg"),
             Self::Envoy => Some("envoy.json"),
@@ -101,7 +114,8 @@ impl Kind {
 
     pub(super) fn configuration(self, settings: &Settings, version: &str) -> String {
         match self {
-            Self::Lintel => lintel::configuration(settings),
+            Self::Lintel => lintel::configuration(settings, false),
+            Self::LintelLogging => lintel::configuration(settings, true),
             Self::Nginx => nginx::configuration(settings, version),
             Self::Haproxy => haproxy::configuration(settings),
             Self::Envoy => envoy::configuration(settings),
@@ -114,7 +128,7 @@ impl Kind {
         let file = file.display().to_string();
         let workers = settings.workers.to_string();
         let arguments: &[&str] = match self {
-            Self::Lintel => &["proxy", "run", "--config", &file],
+            Self::Lintel | Self::LintelLogging => &["proxy", "run", "--config", &file],
             Self::Nginx => &["-c", &file],
             Self::Haproxy => &["-db", "-f", &file],
             Self::Envoy => {

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::options::Options;
-use super::rounds::{Outcome, Row};
+use super::outcome::{Outcome, Row};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {

@@ -10,19 +10,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use lintel_common::shutdown::Shutdown;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::ClientConfig;
 use tempfile::TempDir;
 
 use super::child::Child;
+use super::generator::Load;
 use super::options::Options;
 use super::ports::Ports;
 use super::proxy::{Kind, Role, Settings};
 use super::tls;
-use super::usage::Processes;
-use super::workload::Protocol;
+use super::usage::{Cpu, Processes};
+use super::workload::{self, Protocol, Workload};
 use crate::origin;
 
 const INSTANCES: usize = 3;
@@ -37,10 +38,21 @@ const POLL: Duration = Duration::from_millis(20);
 
 pub(super) struct Testbed {
     // Dropped in this order: those in front, those behind, then their files.
-    pub(super) proxies: Vec<Proxy>,
+    proxies: Vec<Proxy>,
     pub(super) origin: origin::Process,
     authority: PathBuf,
+    /// That a proxy can have at a time.
+    pub(super) connections: u64,
     _directory: TempDir,
+}
+
+/// Who is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// By its place among those that run.
+    Proxy(usize),
+    /// Nobody is in between.
+    Origin,
 }
 
 /// A program that could be started.
@@ -48,7 +60,7 @@ pub(super) struct Candidate {
     pub(super) kind: Kind,
     /// With its version, where it is not of this program.
     pub(super) name: String,
-    pub(super) settings: Settings,
+    settings: Settings,
     /// Of its configuration.
     file: PathBuf,
     pub(super) configuration: String,
@@ -56,11 +68,8 @@ pub(super) struct Candidate {
 }
 
 /// One that runs.
-pub(super) struct Proxy {
-    pub(super) name: String,
-    pub(super) role: Role,
-    http: SocketAddr,
-    https: SocketAddr,
+struct Proxy {
+    candidate: Candidate,
     child: Child,
 }
 
@@ -89,13 +98,15 @@ impl Testbed {
                 certificate_and_key: certificates.both.clone(),
                 connections,
             };
-            let proxy = Candidate::new(program, settings).start(stop)?;
-            proxies.push(proxy);
+            let candidate = Candidate::new(program, settings);
+            let child = candidate.start(stop)?;
+            proxies.push(Proxy { candidate, child });
         }
         Ok(Self {
             proxies,
             origin,
             authority: certificates.authority,
+            connections,
             _directory: directory,
         })
     }
@@ -107,6 +118,100 @@ impl Testbed {
         } else {
             Ok(None)
         }
+    }
+
+    /// Who takes part in a workload, ourselves first.
+    pub(super) fn subjects(&self, workload: &Workload) -> Vec<Subject> {
+        let takes_part = |&index: &usize| {
+            let kind = self.proxies[index].candidate.kind;
+            match workload.kind {
+                workload::Kind::AccessLog => kind.role() == Role::Ours,
+                workload::Kind::Load | workload::Kind::Idle => match kind {
+                    Kind::LintelLogging => false,
+                    Kind::Relay => workload.has_floor(),
+                    Kind::Lintel | Kind::Nginx | Kind::Haproxy | Kind::Envoy => true,
+                },
+            }
+        };
+        let proxies = (0..self.proxies.len()).filter(takes_part);
+        let mut subjects: Vec<_> = proxies.map(Subject::Proxy).collect();
+        if workload.rate.is_some() {
+            subjects.push(Subject::Origin);
+        }
+        subjects
+    }
+
+    pub(super) fn name(&self, subject: Subject) -> &str {
+        match subject {
+            Subject::Proxy(index) => &self.proxies[index].candidate.name,
+            Subject::Origin => "(direct)",
+        }
+    }
+
+    pub(super) fn role(&self, subject: Subject) -> Role {
+        match subject {
+            Subject::Proxy(index) => self.proxies[index].candidate.kind.role(),
+            Subject::Origin => Role::Direct,
+        }
+    }
+
+    pub(super) fn address(&self, subject: Subject, protocol: Protocol) -> SocketAddr {
+        match subject {
+            Subject::Proxy(index) => {
+                let settings = &self.proxies[index].candidate.settings;
+                if protocol.is_encrypted() {
+                    settings.https
+                } else {
+                    settings.http
+                }
+            }
+            Subject::Origin => self.origin.addresses[0],
+        }
+    }
+
+    pub(super) fn processes(&self, subject: Subject) -> io::Result<Processes> {
+        match subject {
+            Subject::Proxy(index) => self.proxies[index].child.processes(),
+            Subject::Origin => Ok(Processes::none()),
+        }
+    }
+
+    /// Of all proxies together.
+    pub(super) fn cpu(&self) -> anyhow::Result<Cpu> {
+        let mut total = Cpu::default();
+        for proxy in &self.proxies {
+            total = total.and(proxy.child.processes()?.cpu()?);
+        }
+        Ok(total)
+    }
+
+    /// What the forwarding headers must say from now on.
+    pub(super) fn expect(&self, load: &Load) -> anyhow::Result<()> {
+        let https = load.workload.protocol.is_encrypted();
+        self.origin.expect(https, load.address.port())
+    }
+
+    pub(super) fn restart(&mut self, subject: Subject, stop: &Shutdown) -> anyhow::Result<()> {
+        let Subject::Proxy(index) = subject else {
+            return Ok(());
+        };
+        let proxy = &mut self.proxies[index];
+        proxy.child.end();
+        proxy.child = proxy.candidate.start(stop)?;
+        Ok(())
+    }
+
+    /// What is wrong, where it cannot be asked any more.
+    pub(super) fn check(&mut self, subject: Subject) -> anyhow::Result<()> {
+        let Subject::Proxy(index) = subject else {
+            return Ok(());
+        };
+        let Proxy { candidate, child } = &mut self.proxies[index];
+        if let Some(status) = child.ended()? {
+            let said = child.last_words();
+            bail!("{} has ended ({status}): {said}", candidate.name);
+        }
+        Ok(())
     }
 }
 
@@ -174,6 +279,13 @@ fn programs(options: &Options) -> anyhow::Result<Vec<Program>> {
             version,
         })
     }));
+    if options
+        .workloads()
+        .iter()
+        .any(|workload| workload.kind == workload::Kind::AccessLog)
+    {
+        programs.push(ours(Kind::LintelLogging));
+    }
     programs.push(ours(Kind::Relay));
     programs.into_iter().collect()
 }
@@ -228,7 +340,7 @@ impl Candidate {
     }
 
     /// Returns once it gives right answers.
-    fn start(self, stop: &Shutdown) -> anyhow::Result<Proxy> {
+    fn start(&self, stop: &Shutdown) -> anyhow::Result<Child> {
         if self.kind.file().is_some() {
             fs::write(&self.file, &self.configuration)
                 .with_context(|| format!("cannot write {}", self.file.display()))?;
@@ -237,7 +349,7 @@ impl Candidate {
         let messages = self
             .settings
             .directory
-            .join(format!("{}.log", self.kind.name()));
+            .join(format!("{}.messages", self.kind.name()));
         let mut child = Child::start(&self.program, &arguments, messages)?;
         let patience = Instant::now() + START_TIMEOUT;
         while let Err(reason) = probe(self.settings.http) {
@@ -257,39 +369,7 @@ impl Candidate {
             }
             std::thread::sleep(POLL);
         }
-        Ok(Proxy {
-            name: self.name,
-            role: self.kind.role(),
-            http: self.settings.http,
-            https: self.settings.https,
-            child,
-        })
-    }
-}
-
-impl Proxy {
-    pub(super) fn address(&self, protocol: Protocol) -> SocketAddr {
-        if protocol.is_encrypted() {
-            self.https
-        } else {
-            self.http
-        }
-    }
-
-    pub(super) fn processes(&self) -> io::Result<Processes> {
-        self.child.processes()
-    }
-
-    /// What is wrong, where it cannot be asked any more.
-    pub(super) fn check(&mut self) -> anyhow::Result<()> {
-        match self.child.ended()? {
-            None => Ok(()),
-            Some(status) => Err(anyhow!(
-                "{} has ended ({status}): {}",
-                self.name,
-                self.child.last_words()
-            )),
-        }
+        Ok(child)
     }
 }
 

@@ -54,6 +54,10 @@ impl Cpu {
 pub(super) struct Processes(Vec<u32>);
 
 impl Processes {
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Those there are now.
     pub(super) fn of(root: u32) -> io::Result<Self> {
         let mut children = BTreeMap::<u32, Vec<u32>>::new();
@@ -90,7 +94,12 @@ impl Processes {
         Ok(total)
     }
 
-    /// The most resident memory since `forget_peak`, in KiB. Pages that they share count for each.
+    /// Resident memory, in KiB. Pages that they share count for each.
+    pub(super) fn resident(&self) -> anyhow::Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most since `forget_peak`.
     pub(super) fn peak_resident(&self) -> anyhow::Result<u64> {
         self.memory("VmHWM:")
     }
@@ -208,7 +217,8 @@ mod tests {
         };
         let difference = used.seconds_in_ticks() - used.nanoseconds as f64 / 1e9;
         assert!(difference.abs() < 0.06, "{used:?}");
-        assert!(processes.peak_resident().unwrap() > 100);
+        let resident = processes.resident().unwrap();
+        assert!(resident > 100 && processes.peak_resident().unwrap() >= resident);
     }
 
     #[test]

@@ -1,66 +1,40 @@
 //! What is asked of every proxy: a list, one entry a workload, as the reports name them.
 
+use std::num::NonZeroU32;
+
 use serde::Serialize;
 
-use crate::origin;
+use super::request::Request;
 
-/// All of them, in the order in which they run.
-pub(crate) static WORKLOADS: [Workload; 5] = [
-    Workload {
-        name: "W1",
-        title: "HTTP/1.1 keep-alive, GET of 128 bytes, 64 connections",
-        protocol: Protocol::Http,
-        connections: 64,
-        streams: 1,
-        request: Request::Get("/small"),
-    },
-    Workload {
-        name: "W2",
-        title: "HTTPS (TLS 1.3) HTTP/1.1 keep-alive, GET of 128 bytes, 64 connections",
-        protocol: Protocol::Https,
-        connections: 64,
-        streams: 1,
-        request: Request::Get("/small"),
-    },
-    Workload {
-        name: "W3",
-        title: "HTTP/2 over TLS 1.3 to HTTP/1.1 targets, GET of 128 bytes, 16 connections of 32 streams",
-        protocol: Protocol::Http2,
-        connections: 16,
-        streams: 32,
-        request: Request::Get("/small"),
-    },
-    Workload {
-        name: "W9",
-        title: "HTTP/1.1 as a browser asks (20 headers, 1.5 KiB of cookies), 8 KiB of HTML, 64 connections",
-        protocol: Protocol::Http,
-        connections: 64,
-        streams: 1,
-        request: Request::Page,
-    },
-    Workload {
-        name: "W9S",
-        title: "HTTPS (TLS 1.3) HTTP/1.1 as a browser asks (20 headers, 1.5 KiB of cookies), 8 KiB of HTML, 64 connections",
-        protocol: Protocol::Https,
-        connections: 64,
-        streams: 1,
-        request: Request::Page,
-    },
-];
-
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
+    pub(crate) kind: Kind,
     pub(crate) protocol: Protocol,
     pub(crate) connections: usize,
     /// Requests at a time on each connection.
     pub(crate) streams: usize,
     pub(crate) request: Request,
+    pub(crate) lifetime: Lifetime,
+    /// Requests a second, evenly spaced; `None`: a closed loop, as fast as answers come.
+    pub(crate) rate: Option<NonZeroU32>,
+}
+
+/// What is done with the clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// They ask, and what that costs is measured.
+    Load,
+    /// The same, of ourselves with and without an access log.
+    AccessLog,
+    /// Each asks once and stays, and what that takes of memory is measured.
+    Idle,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Protocol {
     Http,
     /// HTTP/1.1 over TLS.
@@ -69,13 +43,202 @@ pub(crate) enum Protocol {
     Http2,
 }
 
+/// Of a client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Request {
-    /// Of this path, with the fewest headers.
-    Get(&'static str),
-    /// A page, as a browser asks for it.
-    Page,
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Lifetime {
+    Kept,
+    /// One request; with TLS, after a full handshake.
+    OneRequest,
+    /// One request; the TLS session is that of the connection before.
+    OneRequestResumed,
+}
+
+/// What a cost is given in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    MicrosecondsPerRequest,
+    MillisecondsPerGibibyte,
+    KibibytesPerConnection,
+}
+
+const RATE: NonZeroU32 = NonZeroU32::new(4000).expect("it is not zero");
+
+/// What most workloads are like.
+const BASE: Workload = Workload {
+    name: "",
+    title: "",
+    kind: Kind::Load,
+    protocol: Protocol::Http,
+    connections: 64,
+    streams: 1,
+    request: Request::Get("/small"),
+    lifetime: Lifetime::Kept,
+    rate: None,
+};
+
+/// All of them, in the order in which they run.
+pub(crate) static WORKLOADS: [Workload; 20] = [
+    Workload {
+        name: "W1",
+        title: "HTTP/1.1 keep-alive, GET of 128 bytes, 64 connections",
+        ..BASE
+    },
+    Workload {
+        name: "W2",
+        title: "HTTPS (TLS 1.3) HTTP/1.1 keep-alive, GET of 128 bytes, 64 connections",
+        protocol: Protocol::Https,
+        ..BASE
+    },
+    Workload {
+        name: "W3",
+        title: "HTTP/2 over TLS 1.3 to HTTP/1.1 targets, GET of 128 bytes, 16 connections of 32 streams",
+        protocol: Protocol::Http2,
+        connections: 16,
+        streams: 32,
+        ..BASE
+    },
+    Workload {
+        name: "W4",
+        title: "HTTP/1.1, GET of 1 MiB, 16 connections",
+        connections: 16,
+        request: Request::Get("/large"),
+        ..BASE
+    },
+    Workload {
+        name: "W4S",
+        title: "HTTPS (TLS 1.3) HTTP/1.1, GET of 1 MiB, 16 connections",
+        protocol: Protocol::Https,
+        connections: 16,
+        request: Request::Get("/large"),
+        ..BASE
+    },
+    Workload {
+        name: "W5",
+        title: "a new HTTPS connection for each request, full TLS 1.3 handshake, 32 at a time",
+        protocol: Protocol::Https,
+        connections: 32,
+        lifetime: Lifetime::OneRequest,
+        ..BASE
+    },
+    Workload {
+        name: "W5R",
+        title: "a new HTTPS connection for each request, resumed TLS 1.3 session, 32 at a time",
+        protocol: Protocol::Https,
+        connections: 32,
+        lifetime: Lifetime::OneRequestResumed,
+        ..BASE
+    },
+    Workload {
+        name: "W6",
+        title: "memory of 5,000 idle HTTP/1.1 connections after one request each",
+        kind: Kind::Idle,
+        connections: 5000,
+        ..BASE
+    },
+    Workload {
+        name: "W6S",
+        title: "memory of 5,000 idle HTTPS (TLS 1.3) HTTP/1.1 connections after one request each",
+        kind: Kind::Idle,
+        protocol: Protocol::Https,
+        connections: 5000,
+        ..BASE
+    },
+    Workload {
+        name: "W6H",
+        title: "memory of 1,000 idle HTTP/2 connections after one request each",
+        kind: Kind::Idle,
+        protocol: Protocol::Http2,
+        connections: 1000,
+        ..BASE
+    },
+    Workload {
+        name: "W7",
+        title: "HTTP/1.1, POST of 1 MiB, 16 connections",
+        connections: 16,
+        request: Request::Upload,
+        ..BASE
+    },
+    Workload {
+        name: "W7S",
+        title: "HTTPS (TLS 1.3) HTTP/1.1, POST of 1 MiB, 16 connections",
+        protocol: Protocol::Https,
+        connections: 16,
+        request: Request::Upload,
+        ..BASE
+    },
+    Workload {
+        name: "W8",
+        title: "open loop, 4,000 requests/s over 32 HTTP/1.1 connections, GET of 128 bytes",
+        connections: 32,
+        rate: Some(RATE),
+        ..BASE
+    },
+    Workload {
+        name: "W8S",
+        title: "open loop, 4,000 requests/s over 32 HTTPS (TLS 1.3) HTTP/1.1 connections, GET of 128 bytes",
+        protocol: Protocol::Https,
+        connections: 32,
+        rate: Some(RATE),
+        ..BASE
+    },
+    Workload {
+        name: "W9",
+        title: "HTTP/1.1 as a browser asks (20 headers, 1.5 KiB of cookies), 8 KiB of HTML, 64 connections",
+        request: Request::Page,
+        ..BASE
+    },
+    Workload {
+        name: "W9S",
+        title: "HTTPS (TLS 1.3) HTTP/1.1 as a browser asks (20 headers, 1.5 KiB of cookies), 8 KiB of HTML, 64 connections",
+        protocol: Protocol::Https,
+        request: Request::Page,
+        ..BASE
+    },
+    Workload {
+        name: "W10",
+        title: "a new TCP connection for each HTTP/1.1 request, GET of 128 bytes, 32 at a time",
+        connections: 32,
+        lifetime: Lifetime::OneRequest,
+        ..BASE
+    },
+    Workload {
+        name: "W11",
+        title: "WebSocket, frames of 1 KiB there and back, 64 connections",
+        request: Request::Frame,
+        ..BASE
+    },
+    Workload {
+        name: "W11S",
+        title: "WebSocket over TLS 1.3, frames of 1 KiB there and back, 64 connections",
+        protocol: Protocol::Https,
+        request: Request::Frame,
+        ..BASE
+    },
+    Workload {
+        name: "WL",
+        title: "as W1, ourselves with a JSON access log to a file and without",
+        kind: Kind::AccessLog,
+        ..BASE
+    },
+];
+
+impl Workload {
+    pub(crate) fn unit(&self) -> Unit {
+        match (self.kind, self.request) {
+            (Kind::Idle, _) => Unit::KibibytesPerConnection,
+            (_, Request::Upload | Request::Get("/large")) => Unit::MillisecondsPerGibibyte,
+            _ => Unit::MicrosecondsPerRequest,
+        }
+    }
+}
+
+impl Workload {
+    /// A relay passes on what it gets, so it knows no TLS; and it opens a connection to a target for each of a client's,
+    /// which proxies need not.
+    pub(crate) fn has_floor(&self) -> bool {
+        !self.protocol.is_encrypted() && self.lifetime == Lifetime::Kept
+    }
 }
 
 impl Protocol {
@@ -84,98 +247,14 @@ impl Protocol {
     }
 }
 
-impl Request {
-    fn path(self) -> &'static str {
+impl Unit {
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Get(path) => path,
-            Self::Page => "/page",
+            Self::MicrosecondsPerRequest => "CPU us/request",
+            Self::MillisecondsPerGibibyte => "CPU ms/GiB",
+            Self::KibibytesPerConnection => "KiB/connection",
         }
     }
-
-    /// Host and all others, in this order.
-    pub(crate) fn headers(self) -> Vec<(&'static str, String)> {
-        let mut headers = vec![("Host", "localhost".to_owned())];
-        if self == Self::Page {
-            headers.extend(BROWSER.map(|(name, value)| (name, value.to_owned())));
-            headers.push(("Cookie", cookies()));
-        }
-        headers
-    }
-
-    pub(crate) fn url(self) -> String {
-        format!("https://localhost{}", self.path())
-    }
-
-    /// As it stands on an HTTP/1.1 connection.
-    pub(crate) fn bytes(self) -> Vec<u8> {
-        let mut text = format!("GET {} HTTP/1.1\r\n", self.path());
-        for (name, value) in self.headers() {
-            text.extend([name, ": ", &value, "\r\n"]);
-        }
-        text.push_str("\r\n");
-        text.into_bytes()
-    }
-
-    /// The body of its answer.
-    pub(crate) fn content(self) -> &'static [u8] {
-        origin::content(self.path()).unwrap_or_default()
-    }
-}
-
-/// With Host and Cookie, 20 headers.
-const BROWSER: [(&str, &str); 18] = [
-    ("Connection", "keep-alive"),
-    ("Cache-Control", "max-age=0"),
-    (
-        "sec-ch-ua",
-        "\"Chromium\";v=\"142\", \"Not_A Brand\";v=\"99\"",
-    ),
-    ("sec-ch-ua-mobile", "?0"),
-    ("sec-ch-ua-platform", "\"Linux\""),
-    ("DNT", "1"),
-    ("Upgrade-Insecure-Requests", "1"),
-    (
-        "User-Agent",
-        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-    ),
-    (
-        "Accept",
-        "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
-    ),
-    ("Sec-GPC", "1"),
-    ("Sec-Fetch-Site", "same-origin"),
-    ("Sec-Fetch-Mode", "navigate"),
-    ("Sec-Fetch-User", "?1"),
-    ("Sec-Fetch-Dest", "document"),
-    (
-        "Referer",
-        "https://localhost/entries?page=2&sort=title&direction=ascending",
-    ),
-    ("Accept-Encoding", "gzip, deflate, br, zstd"),
-    ("Accept-Language", "en-GB,en;q=0.9,de;q=0.8"),
-    ("Priority", "u=0, i"),
-];
-
-/// 1.5 KiB in twelve, a session among them, the rest as analytics leave them behind.
-fn cookies() -> String {
-    const LENGTH: usize = 1536;
-    let mut cookies = String::new();
-    for number in 0..12 {
-        let name = if number == 0 {
-            "session".to_owned()
-        } else {
-            format!("_ga_{number:02}")
-        };
-        let end = LENGTH * (number + 1) / 12;
-        cookies.push_str(&name);
-        cookies.push('=');
-        while cookies.len() < end - 2 {
-            cookies.push(char::from(b'a' + (cookies.len() * 7 % 26) as u8));
-        }
-        cookies.push_str("; ");
-    }
-    cookies.truncate(LENGTH - 2);
-    cookies
 }
 
 #[cfg(test)]
@@ -184,29 +263,28 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn a_browser_sends_twenty_headers_and_much_cookie() {
-        let headers = Request::Page.headers();
-        assert_eq!(headers.len(), 20);
-        let (_, cookies) = &headers[19];
-        assert_eq!(cookies.len(), 1534);
-        assert_eq!(cookies.split("; ").count(), 12);
-        assert!(cookies.split("; ").all(|cookie| cookie.len() > 100));
-        let bytes = Request::Page.bytes();
-        assert!(bytes.starts_with(b"GET /page HTTP/1.1\r\nHost: localhost\r\n"));
-        assert!(bytes.ends_with(b"\r\n\r\n"));
-        assert!(bytes.len() < 4096, "{}", bytes.len());
-    }
-
-    #[test]
-    fn every_answer_is_known_in_advance() {
-        for workload in &WORKLOADS {
-            assert!(!workload.request.content().is_empty(), "{}", workload.name);
-        }
-    }
-
-    #[test]
     fn names_are_unique() {
         let names: BTreeSet<_> = WORKLOADS.iter().map(|workload| workload.name).collect();
         assert_eq!(names.len(), WORKLOADS.len());
+    }
+
+    /// The relay, which knows no TLS, and the clients of HTTP/2 rely on it.
+    #[test]
+    fn streams_and_handshakes_are_where_they_can_be() {
+        for workload in &WORKLOADS {
+            let http2 = workload.protocol == Protocol::Http2;
+            assert!(http2 || workload.streams == 1, "{}", workload.name);
+            assert!(
+                !http2 || workload.lifetime == Lifetime::Kept,
+                "{}",
+                workload.name
+            );
+            let resumes = workload.lifetime == Lifetime::OneRequestResumed;
+            assert!(
+                workload.protocol.is_encrypted() || !resumes,
+                "{}",
+                workload.name
+            );
+        }
     }
 }

@@ -1,72 +1,62 @@
 //! A client of HTTP/1.1 that knows its request and the answer it must get: the request is sent as prepared bytes, the
 //! answer read into one buffer and compared.
 
-use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use http::StatusCode;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use super::{Load, server_name};
+use super::stream::{Opener, Stream};
+use super::{Load, malformed};
 use crate::client::content::Content;
 use crate::client::exchange::Answer;
 use crate::client::failure::Failure;
 
-/// A head must fit into it; long bodies come in pieces of it.
+/// A head must fit into it.
 const BUFFER: usize = 16 * 1024;
+/// For bodies that do not fit into the other.
+const LARGE_BUFFER: usize = 256 * 1024;
 const MOST_FIELDS: usize = 64;
 
-/// Whom to ask what.
+/// What to ask, and what must be answered.
 pub(super) struct Target {
-    address: SocketAddr,
-    tls: Option<TlsConnector>,
     request: Vec<u8>,
+    /// Of which this is its body.
+    body_length: usize,
     /// The body of the answer.
     content: &'static [u8],
 }
 
 impl Target {
     pub(super) fn new(load: &Load) -> Self {
+        let request = load.workload.request;
         Self {
-            address: load.address,
-            tls: load.tls.clone().map(TlsConnector::from),
-            request: load.workload.request.bytes(),
-            content: load.workload.request.content(),
+            request: request.bytes(),
+            body_length: request.body_length(),
+            content: request.content(),
         }
-    }
-
-    async fn connect(&self) -> Result<Stream, Failure> {
-        let connect = async {
-            let stream = TcpStream::connect(self.address).await?;
-            stream.set_nodelay(true)?;
-            Ok(match &self.tls {
-                None => Stream::Plain(stream),
-                Some(tls) => Stream::Tls(Box::new(tls.connect(server_name(), stream).await?)),
-            })
-        };
-        connect
-            .await
-            .map_err(|error: io::Error| Failure::connect(&error))
     }
 }
 
-/// One connection, opened when it is needed.
+/// One connection at a time, opened when it is needed.
 pub(super) struct Client {
     target: Rc<Target>,
+    opener: Opener,
     stream: Option<Stream>,
     buffer: Box<[u8]>,
 }
 
 impl Client {
-    pub(super) fn new(target: Rc<Target>) -> Self {
+    pub(super) fn new(load: &Load, target: Rc<Target>) -> Self {
+        let length = if target.content.len() < BUFFER {
+            BUFFER
+        } else {
+            LARGE_BUFFER
+        };
         Self {
             target,
+            opener: Opener::new(load),
             stream: None,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            buffer: vec![0; length].into_boxed_slice(),
         }
     }
 
@@ -74,17 +64,19 @@ impl Client {
     pub(super) async fn exchange(&mut self) -> Result<Answer, Failure> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
-            None => self.target.connect().await?,
+            None => self.opener.open().await?,
         };
-        stream.write(&self.target.request).await.map_err(broken)?;
+        stream.write(&self.target.request).await?;
         let head = self.answer(&mut stream).await?;
-        if head.keeps_alive {
+        if head.keeps_alive && self.opener.keeps() {
             self.stream = Some(stream);
+        } else {
+            stream.close().await;
         }
         Ok(Answer {
             status: StatusCode::OK,
             received: self.target.content.len() as u64,
-            sent: 0,
+            sent: self.target.body_length as u64,
         })
     }
 
@@ -95,7 +87,7 @@ impl Client {
             if let Some(head) = Head::parse(&self.buffer[..filled])? {
                 break head;
             }
-            if filled == BUFFER {
+            if filled == self.buffer.len() {
                 return Err(malformed("its head is too long"));
             }
         };
@@ -162,47 +154,6 @@ impl Head {
             keeps_alive,
         }))
     }
-}
-
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    /// At least one byte.
-    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
-        let read = match self {
-            Self::Plain(stream) => stream.read(buffer).await,
-            Self::Tls(stream) => stream.read(buffer).await,
-        };
-        match read {
-            Ok(0) => Err(Failure::Broken(
-                "the connection ended before the answer did".to_owned(),
-            )),
-            Ok(length) => Ok(length),
-            Err(error) => Err(broken(error)),
-        }
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.write_all(bytes).await,
-            Self::Tls(stream) => {
-                stream.write_all(bytes).await?;
-                stream.flush().await
-            }
-        }
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the argument of map_err")]
-fn broken(error: io::Error) -> Failure {
-    Failure::Broken(error.to_string())
-}
-
-fn malformed(reason: &str) -> Failure {
-    Failure::Broken(format!("not an answer: {reason}"))
 }
 
 #[cfg(test)]

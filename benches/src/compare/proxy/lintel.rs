@@ -5,7 +5,17 @@ use std::net::SocketAddr;
 
 use super::Settings;
 
-pub(super) fn configuration(settings: &Settings) -> String {
+/// `logs`: with an access log in JSON to a file.
+pub(super) fn configuration(settings: &Settings, logs: bool) -> String {
+    let log = if logs {
+        let file = settings.directory.join("access.log");
+        format!(
+            "access_logs = {{ path = \"{}\", format = \"json\" }}\n",
+            file.display()
+        )
+    } else {
+        String::new()
+    };
     let targets: Vec<String> = settings
         .origins
         .iter()
@@ -16,7 +26,7 @@ pub(super) fn configuration(settings: &Settings) -> String {
 name = "compare"
 workers = {workers}
 admin = "{admin}"
-
+{log}
 [[target_group]]
 name = "origin"
 port = {port}

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::Report;
+use crate::compare::figure::{self, Figure, three_digits};
+use crate::compare::outcome::{Outcome, Row};
 use crate::compare::proxy::Role;
-use crate::compare::rounds::{Outcome, Row};
 use crate::compare::statistics::Spread;
 
 pub(super) fn preface(report: &Report) -> String {
@@ -27,7 +28,7 @@ pub(super) fn section(outcome: &Outcome, rows: &[Row]) -> String {
         "### {}: {}\n\n",
         outcome.workload.name, outcome.workload.title
     );
-    text.push_str(&table(rows));
+    text.push_str(&table(outcome, rows));
     let counting = outcome.counting().count();
     // Writing to a String cannot fail.
     let _ = writeln!(
@@ -41,34 +42,68 @@ pub(super) fn section(outcome: &Outcome, rows: &[Row]) -> String {
     text
 }
 
-const HEADS: [&str; 12] = [
-    "proxy",
-    "role",
-    "CPU us/request",
-    "x best peer",
-    "x floor",
-    "user %",
-    "requests/s",
-    "p50 ms",
-    "p99 ms",
-    "p99.9 ms",
-    "peak RSS MiB",
-    "errors",
-];
-
 /// Text; the columns behind it are numbers.
 const LEFT: usize = 2;
 
-fn table(rows: &[Row]) -> String {
-    let mut lines = vec![HEADS.map(str::to_owned)];
-    lines.extend(rows.iter().map(cells));
-    let widths: Vec<usize> = (0..HEADS.len())
+fn table(outcome: &Outcome, rows: &[Row]) -> String {
+    let columns = figure::columns(outcome.workload);
+    let mut heads = vec!["proxy", "role", outcome.workload.unit().name()];
+    let ratios = outcome.reference_names().iter();
+    let ratios: Vec<String> = ratios.map(|name| format!("x {name}")).collect();
+    heads.extend(ratios.iter().map(String::as_str));
+    heads.extend(columns.iter().map(|column| column.head));
+    heads.push("errors");
+    let mut lines = vec![heads.into_iter().map(str::to_owned).collect()];
+    lines.extend(
+        rows.iter()
+            .map(|row| cells(row, outcome.reference_names(), columns)),
+    );
+    padded(&lines)
+}
+
+fn cells(row: &Row, references: &[&str], columns: &[Figure]) -> Vec<String> {
+    let nothing = || "-".to_owned();
+    let mut cells = vec![row.name.clone()];
+    cells.push(
+        match row.role {
+            Role::Ours => "",
+            Role::Peer => "peer",
+            Role::Floor => "floor",
+            Role::Direct => "origin",
+        }
+        .to_owned(),
+    );
+    cells.push(match row.role {
+        Role::Direct => nothing(),
+        _ => spread(row.cost, three_digits),
+    });
+    cells.extend(references.iter().map(|name| match row.ratios.get(name) {
+        Some(ratio) => spread(*ratio, |value| format!("{value:.2}")),
+        None => nothing(),
+    }));
+    cells.extend(
+        columns
+            .iter()
+            .map(|column| match row.figures.get(column.key) {
+                Some(value) => column.format(*value),
+                None => nothing(),
+            }),
+    );
+    cells.push(row.errors.to_string());
+    cells
+}
+
+fn spread(spread: Spread, format: fn(f64) -> String) -> String {
+    let Spread { median, min, max } = spread;
+    format!("{} ({}-{})", format(median), format(min), format(max))
+}
+
+/// The first line is that of the heads.
+fn padded(lines: &[Vec<String>]) -> String {
+    let widths: Vec<usize> = (0..lines.first().map_or(0, Vec::len))
         .map(|column| {
-            lines
-                .iter()
-                .map(|line| line[column].len())
-                .max()
-                .unwrap_or_default()
+            let cells = lines.iter().map(|line| line[column].len());
+            cells.max().unwrap_or_default()
         })
         .collect();
     let mut text = String::new();
@@ -97,107 +132,53 @@ fn table(rows: &[Row]) -> String {
     text
 }
 
-fn cells(row: &Row) -> [String; HEADS.len()] {
-    let role = match row.role {
-        Role::Ours => "",
-        Role::Peer => "peer",
-        Role::Floor => "floor",
-    };
-    [
-        row.name.clone(),
-        role.to_owned(),
-        spread(row.cost, significant),
-        ratio(row.to_best_peer),
-        ratio(row.to_floor),
-        format!("{:.0}", row.user_share * 100.0),
-        format!("{:.0}", row.requests_per_second),
-        significant(row.p50_ms),
-        significant(row.p99_ms),
-        significant(row.p99_9_ms),
-        format!("{:.1}", row.peak_resident_kib as f64 / 1024.0),
-        row.errors.to_string(),
-    ]
-}
-
-fn ratio(ratio: Option<Spread>) -> String {
-    ratio.map_or_else(
-        || "-".to_owned(),
-        |ratio| spread(ratio, |value| format!("{value:.2}")),
-    )
-}
-
-fn spread(spread: Spread, format: fn(f64) -> String) -> String {
-    let Spread { median, min, max } = spread;
-    format!("{} ({}-{})", format(median), format(min), format(max))
-}
-
-/// Three digits, or all before the point.
-fn significant(value: f64) -> String {
-    match value.abs() {
-        100.0.. => format!("{value:.0}"),
-        10.0.. => format!("{value:.1}"),
-        1.0.. => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn three_digits() {
-        for (value, text) in [
-            (1234.5, "1234"),
-            (123.4, "123"),
-            (12.34, "12.3"),
-            (1.234, "1.23"),
-            (0.1234, "0.123"),
-            (0.0, "0.000"),
-        ] {
-            assert_eq!(significant(value), text);
-        }
+    fn columns_stand_below_each_other() {
+        let line = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let lines = [
+            line(["proxy", "role", "CPU us/request", "errors"]),
+            line(["lintel", "", "14.1 (13.0-15.5)", "0"]),
+            line(["nginx 1.22.1", "peer", "-", "12"]),
+        ];
+        let text = "\
+| proxy        | role |   CPU us/request | errors |
+|--------------|------|-----------------:|-------:|
+| lintel       |      | 14.1 (13.0-15.5) |      0 |
+| nginx 1.22.1 | peer |                - |     12 |
+";
+        assert_eq!(padded(&lines), text);
     }
 
     #[test]
-    fn columns_stand_below_each_other() {
-        let cost = Spread {
-            median: 14.06,
-            min: 13.0,
-            max: 15.5,
+    fn a_row_has_a_cell_for_every_column() {
+        let spread = |median| Spread {
+            median,
+            min: median,
+            max: median,
         };
-        let row = |name: &str, role, errors| Row {
-            name: name.to_owned(),
-            role,
-            cost,
-            to_best_peer: Some(Spread {
-                median: 0.881,
-                min: 0.8,
-                max: 1.0,
-            }),
-            to_floor: None,
-            user_share: 0.314,
-            requests_per_second: 50_000.4,
-            p50_ms: 0.5,
-            p99_ms: 1.5,
-            p99_9_ms: 10.25,
-            peak_resident_kib: 20_480,
-            errors,
+        let row = Row {
+            name: "lintel".to_owned(),
+            role: Role::Ours,
+            cost: spread(14.06),
+            ratios: [("best peer", spread(0.881))].into(),
+            figures: [(figure::P50.key, 0.25)].into(),
+            errors: 0,
         };
-        let text = table(&[
-            row("lintel", Role::Ours, 0),
-            row("nginx 1.22.1", Role::Peer, 12),
-        ]);
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 4);
-        assert!(
-            lines.iter().all(|line| line.len() == lines[0].len()),
-            "{text}"
-        );
-        assert!(lines[1].starts_with("|--------------|------|---"), "{text}");
-        assert!(lines[1].ends_with("-------:|"), "{text}");
-        let cells = "| 14.1 (13.0-15.5) | 0.88 (0.80-1.00) |       - |     31 |      50000 |";
-        assert!(lines[2].contains(cells), "{text}");
-        assert!(lines[3].ends_with("|     12 |"), "{text}");
+        let cells = cells(&row, &["best peer", "floor"], &[figure::P50, figure::P99]);
+        let expected = [
+            "lintel",
+            "",
+            "14.1 (14.1-14.1)",
+            "0.88 (0.88-0.88)",
+            "-",
+            "0.250",
+            "-",
+            "0",
+        ];
+        assert_eq!(cells, expected);
     }
 }
