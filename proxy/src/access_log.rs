@@ -49,8 +49,8 @@ pub struct Record {
     upgraded: bool,
     finished: bool,
     target: Option<SocketAddr>,
-    group: Option<(Arc<str>, GroupMetrics)>,
-    trace_id: Option<String>,
+    group: Option<Arc<GroupMetrics>>,
+    trace_id: Option<Vec<u8>>,
     rule_priority: Option<u32>,
     action: Option<&'static str>,
     redirect_url: Option<HeaderValue>,
@@ -153,15 +153,15 @@ impl Record {
         self.recorder.metrics.fixed_responses.inc();
     }
 
-    pub fn trace_id(&mut self, value: String) {
+    pub fn trace_id(&mut self, value: Vec<u8>) {
         self.trace_id = Some(value);
     }
 
     /// A target was chosen; called again when another one is tried.
-    pub fn target(&mut self, group: &Arc<str>, metrics: &GroupMetrics, address: SocketAddr) {
+    pub fn target(&mut self, metrics: &Arc<GroupMetrics>, address: SocketAddr) {
         if self.group.is_none() {
             metrics.request_count.inc();
-            self.group = Some((Arc::clone(group), metrics.clone()));
+            self.group = Some(Arc::clone(metrics));
         }
         self.target = Some(address);
     }
@@ -176,7 +176,7 @@ impl Record {
         let now = Instant::now();
         self.target_answered = Some(now);
         self.target_status = Some(status);
-        if let Some((_, metrics)) = &self.group {
+        if let Some(metrics) = &self.group {
             metrics.response(status);
             if let Some(dispatched) = self.dispatched {
                 metrics
@@ -188,7 +188,8 @@ impl Record {
 
     /// The response head goes to the client now.
     pub fn answer(&mut self, status: u16) {
-        self.answered = Some(Instant::now());
+        // A target's response goes on in the same turn.
+        self.answered = self.target_answered.or_else(|| Some(Instant::now()));
         self.status = Some(status);
     }
 
@@ -246,8 +247,8 @@ impl Record {
             target_group_arn: self
                 .group
                 .as_ref()
-                .map(|(name, _)| format!("targetgroup/{name}")),
-            trace_id: self.trace_id.as_deref().map(|id| text(id.as_bytes())),
+                .map(|group| format!("targetgroup/{}", group.target_group)),
+            trace_id: self.trace_id.as_deref().map(text),
             domain_name: tls.and_then(|tls| tls.server_name.as_deref()),
             chosen_cert_arn: tls.filter(|tls| tls.resumed).map(|_| "session-reused"),
             matched_rule_priority: self.rule_priority,

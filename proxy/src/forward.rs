@@ -36,9 +36,8 @@ const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// A target group as a rule's action knows it.
 #[derive(Debug)]
 pub struct Group {
-    pub name: Arc<str>,
     pub targets: Arc<TargetGroup>,
-    pub metrics: GroupMetrics,
+    pub metrics: Arc<GroupMetrics>,
     pub budget: RetryBudget,
 }
 
@@ -71,11 +70,7 @@ impl Forwarder<'_> {
                 Err(NoTarget::AllTried) => return Err(failed),
             };
             let in_flight = choice.target.begin();
-            record.target(
-                &self.group.name,
-                &self.group.metrics,
-                choice.target.address(),
-            );
+            record.target(&self.group.metrics, choice.target.address());
             if choice.fail_open {
                 self.group.metrics.unhealthy_routing_requests.inc();
             }

@@ -1,6 +1,8 @@
 //! Every series of the proxy, in one struct with a registry of its own. Names follow the ALB's CloudWatch metrics; labels
 //! come from closed sets only: target group, status code or class, side, result.
 
+use std::sync::Arc;
+
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -40,8 +42,9 @@ pub struct Metrics {
 }
 
 /// The series of one target group, looked up once.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct GroupMetrics {
+    pub target_group: Box<str>,
     pub request_count: IntCounter,
     /// 1xx to 5xx.
     pub responses: [IntCounter; 5],
@@ -141,9 +144,10 @@ impl Metrics {
         Ok(metrics)
     }
 
-    pub fn group(&self, name: &str) -> GroupMetrics {
+    pub fn group(&self, name: &str) -> Arc<GroupMetrics> {
         let class = |class: &str| self.target_responses.with_label_values(&[name, class]);
-        GroupMetrics {
+        Arc::new(GroupMetrics {
+            target_group: name.into(),
             request_count: self.request_count.with_label_values(&[name]),
             responses: [
                 class("1xx"),
@@ -156,7 +160,7 @@ impl Metrics {
             connection_errors: self.target_connection_errors.with_label_values(&[name]),
             unhealthy_routing_requests: self.unhealthy_routing_requests.with_label_values(&[name]),
             retries: self.retries.with_label_values(&[name]),
-        }
+        })
     }
 
     /// A response of the load balancer's own.

@@ -6,26 +6,22 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use lintel_common::server;
 use lintel_common::shutdown::Shutdown;
-use tokio::runtime;
+use tokio::runtime::{self, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::{JoinSet, spawn_local};
 
 use crate::access_log::Recorder;
 use crate::access_log::writer::AccessLog;
-use crate::forward::pool::Pool;
+use crate::forward::pool::{Pool, SWEEP};
 use crate::listener::{Listener, Routes, server_options};
 use crate::metrics::Metrics;
 
 /// Listening sockets that may wait for their worker to take them on.
 const QUEUE: usize = 64;
-
-/// How often idle connections to targets are looked through.
-const SWEEP: Duration = Duration::from_secs(1);
 
 /// A worker's own socket of one listener.
 #[derive(Debug)]
@@ -59,19 +55,34 @@ impl Worker {
         first: Vec<Socket>,
         ended: mpsc::Sender<()>,
     ) -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
         let (sockets, more) = mpsc::channel(QUEUE);
+        let (started, has_started) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(move || {
-                LocalSet::new().block_on(&runtime, run(shared, first, more));
+                // Made here: it never leaves its thread.
+                let runtime = match runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build_local(LocalOptions::default())
+                {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        let _ = started.send(Err(error));
+                        return;
+                    }
+                };
+                let _ = started.send(Ok(()));
+                // A task of its own: the outermost future is polled whenever any task was.
+                let _ = runtime.block_on(async { spawn_local(run(shared, first, more)).await });
                 runtime.shutdown_background();
                 // The control thread waits for as many messages as there are workers; nobody else holds this end.
                 let _ = ended.try_send(());
             })?;
-        Ok(Self { sockets, thread })
+        match has_started.recv() {
+            Ok(Ok(())) => Ok(Self { sockets, thread }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(io::Error::other("a worker's thread ended at once")),
+        }
     }
 }
 

@@ -73,7 +73,10 @@ fn is_host(host: &str) -> bool {
         rest.strip_suffix(']')
             .is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok())
     } else {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte);
+        let allowed = |byte: u8| {
+            matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'
+                | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
+        };
         !name.is_empty() && name.bytes().all(allowed)
     };
     name_is_one && port
@@ -89,7 +92,7 @@ fn is_port(port: &str) -> bool {
 pub fn to_target(
     head: &RequestHead,
     client: &ClientSide<'_>,
-    trace_id: &str,
+    trace_id: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<Rewritten, GatewayError> {
     let host = host(head)?;
@@ -128,7 +131,7 @@ pub fn to_target(
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     write_forwarded(fields, client, out);
-    write("X-Amzn-Trace-Id", trace_id.as_bytes(), out);
+    write("X-Amzn-Trace-Id", trace_id, out);
     out.extend_from_slice(b"\r\n");
     Ok(Rewritten {
         trailers,
@@ -222,26 +225,23 @@ fn crossing(head: &ResponseHead, trailers: bool) -> impl Iterator<Item = Field<'
 }
 
 /// `Root=1-TIME-RANDOM`, or what the client sent with a `Self` of ours in front, in place of any other `Self`.
-pub fn trace_id(fields: &Fields, now: u64, random: u128) -> String {
-    let received = fields
-        .get(Name::XAmznTraceId)
-        .and_then(|value| std::str::from_utf8(value).ok())
-        .unwrap_or("");
+pub fn trace_id(fields: &Fields, now: u64, random: u128) -> Vec<u8> {
+    let received = fields.get(Name::XAmznTraceId).unwrap_or_default();
     let parts = || {
         received
-            .split(';')
-            .map(str::trim)
+            .split(|byte| *byte == b';')
+            .map(<[u8]>::trim_ascii)
             .filter(|part| !part.is_empty())
     };
-    let has_root = parts().any(|part| part.starts_with("Root="));
-    let mut merged = String::with_capacity(48 + received.len());
-    merged.push_str(if has_root { "Self=1-" } else { "Root=1-" });
-    hexadecimal(now.into(), 8, &mut merged);
-    merged.push('-');
-    hexadecimal(random, 24, &mut merged);
-    for part in parts().filter(|part| !part.starts_with("Self=")) {
-        merged.push(';');
-        merged.push_str(part);
+    let has_root = parts().any(|part| part.starts_with(b"Root="));
+    let mut merged = Vec::with_capacity(48 + received.len());
+    merged.extend_from_slice(if has_root { b"Self=1-" } else { b"Root=1-" });
+    merged.extend_from_slice(&hexadecimal::<8>(now.into()));
+    merged.push(b'-');
+    merged.extend_from_slice(&hexadecimal::<24>(random));
+    for part in parts().filter(|part| !part.starts_with(b"Self=")) {
+        merged.push(b';');
+        merged.extend_from_slice(part);
     }
     merged
 }
@@ -387,12 +387,14 @@ fn decimal(number: u32, out: &mut Vec<u8>) {
     out.push(b'0' + (number % 10) as u8);
 }
 
-/// The lowest so many digits.
-fn hexadecimal(number: u128, digits: u32, out: &mut String) {
-    for digit in (0..digits).rev() {
-        let nibble = (number >> (4 * digit)) as u32 & 0xf;
-        out.extend(char::from_digit(nibble, 16));
+/// The lowest `N` digits.
+fn hexadecimal<const N: usize>(mut number: u128) -> [u8; N] {
+    let mut digits = [0; N];
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
     }
+    digits
 }
 
 #[cfg(test)]

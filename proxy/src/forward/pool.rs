@@ -2,7 +2,7 @@
 //! leaves its worker, so nothing here is shared or locked. It knows no retries: a connection that turns out dead is the
 //! forwarder's case.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use lintel_common::metrics::GaugeGuard;
 use lintel_common::stream::Stream;
 use socket2::SockRef;
@@ -21,6 +22,9 @@ use crate::metrics::Metrics;
 
 /// Idle connections kept for one target by one worker; more are closed when they become idle.
 const MOST_IDLE: usize = 256;
+
+/// How often idle connections are looked through.
+pub const SWEEP: Duration = Duration::from_secs(1);
 
 /// How much may lie in the kernel unsent before a connection counts as not writable. A full send buffer would have to
 /// drain by a third, a megabyte or more, before a slow reader is seen to move.
@@ -44,7 +48,10 @@ struct Idle {
 
 #[derive(Debug)]
 pub struct Pool {
-    idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+    /// Addresses are of our own choosing, so their hash need not withstand anybody.
+    idle: RefCell<HashMap<SocketAddr, Vec<Idle>, FixedState>>,
+    /// When the pool was last swept: near enough for a time-out, and a request need not ask.
+    swept: Cell<Instant>,
     /// The worker's, for everything that its connections read and write.
     pub buffers: Rc<Buffers>,
     metrics: Arc<Metrics>,
@@ -54,6 +61,7 @@ impl Pool {
     pub fn new(metrics: Arc<Metrics>) -> Rc<Self> {
         Rc::new(Self {
             idle: RefCell::default(),
+            swept: Cell::new(Instant::now()),
             buffers: Rc::default(),
             metrics,
         })
@@ -97,14 +105,15 @@ impl Pool {
         if idle.len() < MOST_IDLE {
             idle.push(Idle {
                 connection,
-                until: Instant::now() + idle_timeout,
+                until: self.swept.get() + SWEEP + idle_timeout,
             });
         }
     }
 
-    /// Closes connections that have been idle for long enough, or have been closed by their target.
+    /// To be called every [`SWEEP`]. Closes connections that have been idle for long enough, or have been closed by their target.
     pub fn sweep(&self) {
         let now = Instant::now();
+        self.swept.set(now);
         self.idle.borrow_mut().retain(|_, idle| {
             idle.retain(|idle| now < idle.until && idle.connection.wire.is_quiet(false));
             !idle.is_empty()

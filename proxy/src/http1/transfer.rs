@@ -59,6 +59,11 @@ impl Transfer {
         self.moved
     }
 
+    /// Nothing of it has gone anywhere that could not go again.
+    pub fn is_untouched(&self) -> bool {
+        self.moved == 0 && (!self.ended || self.framing == Framing::Plain)
+    }
+
     /// Everything was read from where it comes from.
     pub fn is_read(&self) -> bool {
         self.decoder.is_finished()

@@ -148,11 +148,11 @@ impl Wire {
                 return Poll::Ready(Err(ErrorKind::UnexpectedEof.into()));
             }
             if self.has_input() {
-                self.input.extend_from_slice(fresh);
+                self.keep(fresh);
                 continue;
             }
             let (taken, result) = take(cx, fresh);
-            self.input.extend_from_slice(&fresh[taken..]);
+            self.keep(&fresh[taken..]);
             if let Some(result) = result {
                 return Poll::Ready(Ok(result));
             }
@@ -168,7 +168,7 @@ impl Wire {
             }
             let mut buffer = buffers.input.borrow_mut();
             let fresh = ready!(self.poll_read(cx, &mut buffer))?;
-            self.input.extend_from_slice(fresh);
+            self.keep(fresh);
         }
         Poll::Ready(Ok(()))
     }
@@ -216,6 +216,13 @@ impl Wire {
     pub fn read_at_most(&mut self, bytes: usize) {
         self.most_read = bytes.clamp(SMALLEST_READ, LARGEST_READ);
         self.read_size = self.read_size.min(self.most_read);
+    }
+
+    fn keep(&mut self, fresh: &[u8]) {
+        // What was taken must not pile up in front of what never is.
+        self.input.drain(..self.taken);
+        self.taken = 0;
+        self.input.extend_from_slice(fresh);
     }
 
     fn consume(&mut self, bytes: usize) {

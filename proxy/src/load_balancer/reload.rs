@@ -100,7 +100,6 @@ impl Control {
     ) -> Arc<[Group]> {
         let routing =
             |(settings, group): (&crate::model::TargetGroupSettings, &Arc<TargetGroup>)| Group {
-                name: Arc::from(settings.name.as_str()),
                 targets: Arc::clone(group),
                 metrics: self.metrics.group(&settings.name),
                 budget: RetryBudget::default(),

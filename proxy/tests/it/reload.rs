@@ -317,7 +317,7 @@ fn fifty_reloads_under_load_cost_no_request() {
 }
 
 /// Lets the other threads end, also when this one fails.
-struct SetAtEnd<'a>(&'a AtomicBool);
+pub(crate) struct SetAtEnd<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for SetAtEnd<'_> {
     fn drop(&mut self) {

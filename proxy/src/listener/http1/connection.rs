@@ -298,7 +298,7 @@ impl Client for ClientConnection {
     }
 
     fn is_untouched(&self) -> bool {
-        self.upload.transfer.moved() == 0
+        self.upload.transfer.is_untouched()
     }
 
     fn proceed(&mut self) {

@@ -123,6 +123,7 @@ impl Client for Http2Client {
                 None => {
                     self.ended = true;
                     if self.chunked {
+                        self.taken = true;
                         let out = to.put_together(&self.buffers);
                         last_chunk(self.trailers.as_ref(), out);
                     }
