@@ -15,6 +15,7 @@ mod balance;
 mod bodies;
 mod endings;
 mod headers;
+mod http1;
 mod http2;
 mod logs;
 mod memory;
