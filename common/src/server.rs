@@ -42,7 +42,7 @@ const MOST_QUEUED: usize = 4096;
 const LAST_TURN: Duration = Duration::from_secs(1);
 
 /// How much may lie in the kernel unsent before a connection counts as not writable.
-const UNSENT: u32 = 128 * 1024;
+const UNSENT: u32 = 32 * 1024;
 
 /// What answers requests. It cannot fail: an error is a response.
 pub trait Handler: 'static {

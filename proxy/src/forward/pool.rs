@@ -28,7 +28,7 @@ pub const SWEEP: Duration = Duration::from_secs(1);
 
 /// How much may lie in the kernel unsent before a connection counts as not writable. A full send buffer would have to
 /// drain by a third, a megabyte or more, before a slow reader is seen to move.
-const UNSENT: u32 = 128 * 1024;
+const UNSENT: u32 = 32 * 1024;
 
 /// A connection in use by one request.
 #[derive(Debug)]

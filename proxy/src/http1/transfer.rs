@@ -89,7 +89,8 @@ impl Transfer {
             if self.begun || self.ended || !from.has_input() {
                 self.begun = true;
                 match to.poll_flush(cx, buffers) {
-                    Poll::Ready(flushed) => flushed.map_err(Broken::Sink)?,
+                    Poll::Ready(Ok(())) => from.read_more(),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Sink(error))),
                     Poll::Pending => {
                         from.read_less();
                         return Poll::Pending;

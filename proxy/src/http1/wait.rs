@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use lintel_common::shutdown::Shutdown;
+use tokio::task::coop::{has_budget_remaining, unconstrained};
 use tokio::time::{Instant, Sleep};
 
 /// A time that is mostly moved into the future and seldom reached.
@@ -25,7 +26,8 @@ impl Timer {
         if is_known(self.waker.as_ref(), cx) && sleep.deadline() <= at && !sleep.is_elapsed() {
             return Poll::Pending;
         }
-        self.waker = Some(cx.waker().clone());
+        // A task that has used up its turn is woken for another one, but by nothing that it asks for now.
+        self.waker = has_budget_remaining().then(|| cx.waker().clone());
         if sleep.deadline() > at {
             sleep.as_mut().reset(at);
         }
@@ -75,9 +77,9 @@ impl StopWatch {
         self.requested = requested;
         self.waker = Some(cx.waker().clone());
         let mut next: Pin<Box<dyn Future<Output = ()>>> = if requested {
-            Box::pin(async move { shutdown.expired().await })
+            Box::pin(unconstrained(async move { shutdown.expired().await }))
         } else {
-            Box::pin(async move { shutdown.requested().await })
+            Box::pin(unconstrained(async move { shutdown.requested().await }))
         };
         if next.as_mut().poll(cx).is_ready() {
             // Between two looks: the caller's next one sees it.

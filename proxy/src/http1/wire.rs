@@ -4,11 +4,12 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use lintel_common::stream::Stream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 /// What one read may bring at most, and the size of a worker's read buffer: big bodies cost a third less than in steps
 /// of 16 KiB.
@@ -61,6 +62,8 @@ pub struct Wire {
     received: u64,
     sent: u64,
     ended: bool,
+    /// The last read brought as much as it may.
+    filled: bool,
 }
 
 impl Wire {
@@ -76,6 +79,7 @@ impl Wire {
             received: 0,
             sent: 0,
             ended: false,
+            filled: false,
         }
     }
 
@@ -106,7 +110,23 @@ impl Wire {
 
     /// Something waits for the other side to take it.
     pub fn is_blocked(&self) -> bool {
-        !self.output.is_empty()
+        let in_session = match &self.stream {
+            Stream::Plain(_) => false,
+            Stream::Tls(stream) => stream.get_ref().1.wants_write(),
+        };
+        in_session || !self.output.is_empty()
+    }
+
+    /// The connection is no more, as far as can be seen without reading what came before.
+    pub fn is_reset(&self, cx: &mut Context<'_>) -> bool {
+        let readiness = pin!(self.stream.tcp().ready(Interest::READABLE));
+        matches!(readiness.poll(cx), Poll::Ready(Ok(ready)) if ready.is_write_closed())
+    }
+
+    /// When it is closed, the other side shall know that this was no end.
+    pub fn reset_at_close(&self) {
+        // Failing costs only the hint.
+        let _ = socket2::SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
     }
 
     /// Open, and nothing has come that nobody asked for. `thorough` asks the kernel; otherwise this is what the runtime
@@ -201,10 +221,15 @@ impl Wire {
         let read = space.filled().len();
         self.received += read as u64;
         self.ended = read == 0;
-        if read == size {
-            self.read_size = (2 * size).min(self.most_read);
-        }
+        self.filled = read == size;
         Poll::Ready(Ok(&buffer[..read]))
+    }
+
+    /// Its other side has taken all that was read: read more, if there was more.
+    pub fn read_more(&mut self) {
+        if self.filled {
+            self.read_size = (2 * self.read_size).min(self.most_read);
+        }
     }
 
     /// Its other side does not keep up: read in smaller steps.

@@ -64,6 +64,8 @@ pub(super) async fn serve(
                 let error = GatewayError::RequestTimeout;
                 Box::pin(listener.refuse(error, &mut client, &connection)).await
             }
+            // Over TLS an end is said.
+            Next::End if !client.wire.has_ended() => Then::Close,
             Next::End => Then::Drop,
         };
         if !matches!(then, Then::Next) {
@@ -185,7 +187,12 @@ impl Listener {
         inbound: &Inbound<'_>,
     ) -> (Option<GatewayError>, Then) {
         if let Err(error) = client.relay(response, &mut exchange, how).await {
-            // Half a response must not look whole: nothing follows it.
+            // Half a response must not look whole: nothing follows it, and where it ends with the connection, not even that.
+            let framed =
+                how.chunked || matches!(response.length(), Length::Empty | Length::Known(_));
+            if !framed {
+                client.wire.reset_at_close();
+            }
             return (Some(error), Then::Drop);
         }
         exchange.finish(&self.pool, inbound.routes.settings.idle_timeout);

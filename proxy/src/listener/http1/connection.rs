@@ -25,6 +25,9 @@ use crate::http1::{Decoder, Length, Malformed, RequestHead, ResponseHead};
 /// whose answer takes longer than this is taken for gone, as most are.
 const HALF_CLOSED: Duration = Duration::from_millis(500);
 
+/// As [`HALF_CLOSED`], for a pause in the middle of a response whose client has taken all that there was.
+const HALF_CLOSED_PAUSE: Duration = Duration::from_secs(5);
+
 /// When a connection is closed under a client that still sends, what it sends is read and forgotten for so long, so that
 /// the answer reaches it: a close at once would reset the connection, and with it what is on the way.
 const LINGER: Duration = Duration::from_secs(30);
@@ -59,6 +62,8 @@ pub(super) struct ClientConnection {
     upload: Upload,
     /// Until when a half-closed client is believed to wait.
     half_closed: Option<Instant>,
+    /// The response has begun.
+    answering: bool,
 }
 
 /// The request's body.
@@ -90,6 +95,7 @@ impl ClientConnection {
             options,
             upload: Upload::none(),
             half_closed: None,
+            answering: false,
         }
     }
 
@@ -136,6 +142,7 @@ impl ClientConnection {
             _ => Framing::Plain,
         };
         self.half_closed = None;
+        self.answering = false;
         self.upload = Upload {
             transfer: Transfer::new(Decoder::new(head.length()), framing),
             received_before: received.get(),
@@ -194,6 +201,7 @@ impl ClientConnection {
     ) -> Result<(), GatewayError> {
         let buffers = Rc::clone(&self.buffers);
         exchange.wire().read_at_most(LARGEST_READ);
+        self.answering = true;
         headers::to_client(head, how, self.wire.put_together(&buffers));
         let framing = if how.chunked {
             Framing::Chunked {
@@ -217,10 +225,17 @@ impl ClientConnection {
                 }
                 Poll::Pending => {}
             }
-            let seen = self.wire.sent() + exchange.wire().received();
+            let target = exchange.wire();
+            let moved = [
+                self.wire.sent(),
+                target.received(),
+                self.wire.received(),
+                target.sent(),
+            ];
+            let seen = moved.iter().sum();
             let patience = patience.get_or_insert_with(|| Patience::new(Instant::now(), seen));
-            if patience.see(seen) && self.half_closed.is_some() {
-                self.half_closed = Some(Instant::now() + HALF_CLOSED);
+            if patience.see(seen) {
+                self.half_closed = None;
             }
             let overdue = if self.wire.is_blocked() {
                 GatewayError::ClientStalled
@@ -328,20 +343,34 @@ impl Client for ClientConnection {
             return Poll::Ready(GatewayError::ClientClosed);
         }
         if !self.has_whole_request() {
-            return Poll::Pending;
+            // Whoever takes its body sees its end; here it may be that nobody does.
+            return if self.wire.is_reset(cx) {
+                Poll::Ready(GatewayError::ClientClosed)
+            } else {
+                Poll::Pending
+            };
         }
         if ready!(self.wire.poll_ended(cx, &self.buffers)).is_err() {
             return Poll::Ready(GatewayError::ClientClosed);
         }
-        let now = Instant::now();
-        if now >= *self.half_closed.get_or_insert(now + HALF_CLOSED) {
-            return Poll::Ready(GatewayError::ClientClosed);
+        if self.wire.is_blocked() {
+            // One that is really gone answers what it gets with a reset, which writing sees.
+            self.half_closed = None;
+            return Poll::Pending;
         }
-        Poll::Pending
+        let wait = if self.answering {
+            HALF_CLOSED_PAUSE
+        } else {
+            HALF_CLOSED
+        };
+        let until = *self
+            .half_closed
+            .get_or_insert_with(|| Instant::now() + wait);
+        let waited = self.timer.poll_until(cx, until);
+        waited.map(|()| GatewayError::ClientClosed)
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        let at = self.half_closed.map_or(at, |until| until.min(at));
         self.timer.poll_until(cx, at)
     }
 }

@@ -1,5 +1,6 @@
 //! A response's content on its way to an HTTP/2 client, and the request's record, which is complete when it has gone out.
 
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -97,7 +98,7 @@ impl TargetBody {
         match exchange.wire().poll_take(cx, buffers, take) {
             Poll::Ready(Ok(Ok(content))) => {
                 if let Some(patience) = &mut self.patience {
-                    patience.see(exchange.wire().received());
+                    patience.see(moved(exchange));
                 }
                 if self.content.is_finished() {
                     self.finish();
@@ -109,8 +110,9 @@ impl TargetBody {
             Poll::Ready(Ok(Err(_))) => {
                 return Poll::Ready(Some(Err(GatewayError::TargetResponseIncomplete)));
             }
-            Poll::Ready(Err(_)) => {
-                if self.content.end_of_stream().is_err() {
+            Poll::Ready(Err(error)) => {
+                let end = error.kind() == ErrorKind::UnexpectedEof;
+                if !end || self.content.end_of_stream().is_err() {
                     return Poll::Ready(Some(Err(GatewayError::TargetResponseIncomplete)));
                 }
                 self.finish();
@@ -125,11 +127,11 @@ impl TargetBody {
         let Some(exchange) = &mut self.exchange else {
             return Poll::Pending;
         };
-        let received = exchange.wire().received();
+        let seen = moved(exchange);
         let patience = self
             .patience
-            .get_or_insert_with(|| Patience::new(Instant::now(), received));
-        patience.see(received);
+            .get_or_insert_with(|| Patience::new(Instant::now(), seen));
+        patience.see(seen);
         let stalled = GatewayError::TargetResponseStalled;
         let target = Some(&*exchange.target);
         patience.poll(cx, &mut self.client, target, self.idle_timeout, stalled)
@@ -147,6 +149,11 @@ impl TargetBody {
         }
         Some(trailers)
     }
+}
+
+/// Of the response, and of what is left of the request.
+fn moved(exchange: &mut Exchange) -> u64 {
+    exchange.wire().received() + exchange.wire().sent()
 }
 
 /// The content that is here, in one piece, up to a bound.
