@@ -16,6 +16,7 @@ mod bodies;
 mod endings;
 mod headers;
 mod http1;
+mod http1_endings;
 mod http2;
 mod logs;
 mod memory;
