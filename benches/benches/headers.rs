@@ -94,7 +94,7 @@ fn rewrite(c: &mut Criterion) {
             b.iter(|| {
                 out.clear();
                 let trace_id = trace_id(head.fields(), black_box(0x6955_4b80), black_box(7));
-                to_target(&head, &client, &trace_id, &mut out)
+                to_target(&head, "www.example.com", &client, &trace_id, &mut out)
             });
         });
     }

@@ -119,14 +119,20 @@ impl Forwarder<'_> {
         target: &Target,
         request: &Outgoing,
         fresh: bool,
-    ) -> Result<TargetConnection, GatewayError> {
+    ) -> Result<Box<TargetConnection>, GatewayError> {
         let address = target.address();
         let once_only = request.websocket || !is_idempotent(&request.method);
         if !fresh && let Some(connection) = self.pool.take(address, once_only) {
             return Ok(connection);
         }
-        let connecting = self.pool.connect(address);
-        match tokio::time::timeout(self.settings.connect_timeout, connecting).await {
+        // In a box, as it is seldom needed: every request would have to hold the room for it.
+        let connecting = Box::pin(self.pool.connect(address));
+        match Box::pin(tokio::time::timeout(
+            self.settings.connect_timeout,
+            connecting,
+        ))
+        .await
+        {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => {
                 tracing::debug!(%error, target = %address, "cannot connect to target");

@@ -134,7 +134,7 @@ impl Listener {
             Action::Forward(forward) => {
                 record.rule(selected.priority, "forward");
                 let group = &routes.groups[forward.target_group];
-                self.forward(group, inbound, client, record).await
+                self.forward(group, host, inbound, client, record).await
             }
         }
     }
@@ -142,6 +142,7 @@ impl Listener {
     async fn forward<C: Client>(
         &self,
         group: &Group,
+        host: &str,
         inbound: &Inbound<'_>,
         client: &mut C,
         record: &mut Record,
@@ -159,8 +160,8 @@ impl Listener {
             load_balancer: &settings.name,
         };
         let trace_id = headers::trace_id(head.fields(), record.created_at(), rand::random());
-        let mut bytes = Vec::new();
-        let rewritten = headers::to_target(head, &client_side, &trace_id, &mut bytes)?;
+        let mut bytes = self.pool.buffers.lend();
+        let rewritten = headers::to_target(head, host, &client_side, &trace_id, &mut bytes);
         record.trace_id(trace_id);
         let request = Outgoing {
             head: bytes,
@@ -172,7 +173,9 @@ impl Listener {
             group,
             settings,
         };
-        let (head, exchange) = forwarder.forward(&request, client, record).await?;
+        let answer = forwarder.forward(&request, client, record).await;
+        self.pool.buffers.give_back(request.head);
+        let (head, exchange) = answer?;
         record.target_answered(head.status());
         Ok(Answer::Target {
             head,

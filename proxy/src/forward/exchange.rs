@@ -34,7 +34,7 @@ pub struct Outgoing {
 
 #[derive(Debug)]
 pub struct Exchange {
-    connection: TargetConnection,
+    connection: Box<TargetConnection>,
     pub target: Arc<Target>,
     _in_flight: InFlight,
     upload: Upload,
@@ -116,7 +116,11 @@ impl Patience {
 }
 
 impl Exchange {
-    pub fn new(connection: TargetConnection, target: Arc<Target>, in_flight: InFlight) -> Self {
+    pub fn new(
+        connection: Box<TargetConnection>,
+        target: Arc<Target>,
+        in_flight: InFlight,
+    ) -> Self {
         Self {
             connection,
             target,

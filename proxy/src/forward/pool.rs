@@ -30,7 +30,7 @@ pub const SWEEP: Duration = Duration::from_secs(1);
 /// drain by a third, a megabyte or more, before a slow reader is seen to move.
 const UNSENT: u32 = 32 * 1024;
 
-/// A connection in use by one request.
+/// A connection in use by one request. Handled in a box: it is handed on many times and made once.
 #[derive(Debug)]
 pub struct TargetConnection {
     address: SocketAddr,
@@ -42,7 +42,7 @@ pub struct TargetConnection {
 
 #[derive(Debug)]
 struct Idle {
-    connection: TargetConnection,
+    connection: Box<TargetConnection>,
     until: Instant,
 }
 
@@ -69,7 +69,7 @@ impl Pool {
 
     /// The connection that became idle last and still lives. `thorough` asks the kernel whether it does, where the runtime
     /// has not heard otherwise: a system call, for requests that cannot be sent twice.
-    pub fn take(&self, address: SocketAddr, thorough: bool) -> Option<TargetConnection> {
+    pub fn take(&self, address: SocketAddr, thorough: bool) -> Option<Box<TargetConnection>> {
         let mut pool = self.idle.borrow_mut();
         let idle = pool.get_mut(&address)?;
         while let Some(Idle { mut connection, .. }) = idle.pop() {
@@ -81,22 +81,22 @@ impl Pool {
         None
     }
 
-    pub async fn connect(&self, address: SocketAddr) -> io::Result<TargetConnection> {
+    pub async fn connect(&self, address: SocketAddr) -> io::Result<Box<TargetConnection>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         // Else a target that reads slowly would look like one that does not: see UNSENT.
         SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
         self.metrics.new_target_connections.inc();
-        Ok(TargetConnection {
+        Ok(Box::new(TargetConnection {
             address,
             wire: Wire::new(Stream::Plain(stream)),
             reused: false,
             _active: GaugeGuard::new(&self.metrics.active_target_connections),
-        })
+        }))
     }
 
     /// A response has ended cleanly: its connection may carry another request within `idle_timeout`.
-    pub fn put(&self, connection: TargetConnection, idle_timeout: Duration) {
+    pub fn put(&self, connection: Box<TargetConnection>, idle_timeout: Duration) {
         if !connection.wire.is_quiet(false) {
             return;
         }

@@ -17,10 +17,14 @@ pub(super) struct Read<'a> {
     pub(super) size: usize,
 }
 
+/// What most heads are smaller than.
+const AT_ONCE: usize = 4 * 1024;
+
 /// What is at the front of the input, or `None` if it is not complete.
 pub(super) fn read(input: &[u8], block: Block) -> Result<Option<Read<'_>>, Malformed> {
     let mut lines = Lines::new(input, block);
-    if lines.clone().are_unfinished() {
+    // A large one that comes in small pieces is looked through for its end first: that is cheaper than reading it anew.
+    if input.len() > AT_ONCE && lines.clone().are_unfinished() {
         return Ok(None);
     }
     let mut first_line = &[][..];

@@ -31,6 +31,21 @@ pub struct Buffers {
     input: RefCell<Box<[u8]>>,
     /// Emptied, and kept for the next message that is put together.
     output: RefCell<Vec<u8>>,
+    /// The same for requests, which are kept until they are answered.
+    request: RefCell<Vec<u8>>,
+}
+
+impl Buffers {
+    /// An empty buffer for a request's head.
+    pub fn lend(&self) -> Vec<u8> {
+        self.request.take()
+    }
+
+    /// What was lent is not needed any more.
+    pub fn give_back(&self, mut request: Vec<u8>) {
+        request.clear();
+        self.request.replace(request);
+    }
 }
 
 impl Default for Buffers {
@@ -38,6 +53,7 @@ impl Default for Buffers {
         Self {
             input: RefCell::new(vec![0; LARGEST_READ].into_boxed_slice()),
             output: RefCell::default(),
+            request: RefCell::default(),
         }
     }
 }

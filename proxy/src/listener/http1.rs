@@ -138,7 +138,8 @@ impl Listener {
                 record.answer(response.status());
                 record.upgraded();
                 let idle_timeout = routes.0.settings.idle_timeout;
-                let ended = switch(&response, exchange, client, idle_timeout, &mut record).await;
+                let switched = switch(&response, exchange, client, idle_timeout, &mut record);
+                let ended = Box::pin(switched).await;
                 (ended, Then::Drop)
             }
             Ok(Answer::Target {

@@ -3,6 +3,7 @@
 mod client;
 mod response_body;
 
+use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -25,7 +26,7 @@ impl Listener {
         self: Rc<Self>,
         request: Request<Incoming>,
         connection: Rc<Connection>,
-    ) -> impl Future<Output = Response<ResponseBody>> + 'static {
+    ) -> Pin<Box<dyn Future<Output = Response<ResponseBody>>>> {
         let (parts, body) = request.into_parts();
         let length = client::length(&parts, &body);
         let head = Rc::new(RequestHead::from_http(
@@ -40,12 +41,13 @@ impl Listener {
             Rc::clone(&self.pool.buffers),
             record.received(),
         );
-        async move {
+        // In a box: hyper moves it about.
+        Box::pin(async move {
             match length {
                 Ok(_) => self.answer_http2(&head, client, &connection, record).await,
                 Err(error) => own(&error.response(), false, Some(error), record),
             }
-        }
+        })
     }
 
     async fn answer_http2(

@@ -54,7 +54,9 @@ impl<'a> Subject<'a> {
 
 /// `host` of `host:port`; an IPv6 address keeps its brackets.
 pub(crate) fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
+    // Not `rsplit_once`, which is made for long texts.
+    let colon = host.bytes().rposition(|byte| byte == b':');
+    match colon.and_then(|colon| Some((host.get(..colon)?, host.get(colon + 1..)?))) {
         Some((name, port))
             if port.bytes().all(|byte| byte.is_ascii_digit()) && !is_inside_brackets(name) =>
         {

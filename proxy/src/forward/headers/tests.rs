@@ -41,7 +41,7 @@ fn http2(lines: &[(&str, &str)]) -> RequestHead {
 fn rewritten(head: &RequestHead) -> (RequestHead, Rewritten) {
     let mut out = Vec::new();
     let trace_id = trace_id(head.fields(), 0x1234, 0xabc);
-    let rewritten = to_target(head, &CLIENT, &trace_id, &mut out).unwrap();
+    let rewritten = to_target(head, host(head).unwrap(), &CLIENT, &trace_id, &mut out);
     let (head, length) = RequestHead::read(&out).unwrap().expect("a whole head");
     assert_eq!(length, out.len());
     (head, rewritten)

@@ -22,17 +22,21 @@ use crate::http1::{Decoder, Malformed};
 pub(super) const MOST_AT_ONCE: usize = 64 * 1024;
 
 /// What the client gets, and the record that is complete when it has got it.
-pub struct ResponseBody {
+pub struct ResponseBody(Box<Parts>);
+
+/// In a box: hyper moves it about.
+struct Parts {
     source: Source,
     record: Record,
     /// A failure that the stream's reset has yet to tell.
     failed: Option<GatewayError>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "in a box as a whole")]
 enum Source {
     /// Until it has been handed over.
     Own(Option<Bytes>),
-    Target(Box<TargetBody>),
+    Target(TargetBody),
 }
 
 /// A target's, with the exchange that it ends.
@@ -53,22 +57,22 @@ type Polled = Poll<Option<Result<Frame<Bytes>, GatewayError>>>;
 
 impl ResponseBody {
     pub(super) fn own(content: Bytes, record: Record) -> Self {
-        Self {
+        Self(Box::new(Parts {
             source: Source::Own(Some(content).filter(|content| !content.is_empty())),
             record,
             failed: None,
-        }
+        }))
     }
 
     pub(super) fn target(mut body: TargetBody, record: Record) -> Self {
         if body.content.is_finished() {
             body.finish();
         }
-        Self {
-            source: Source::Target(Box::new(body)),
+        Self(Box::new(Parts {
+            source: Source::Target(body),
             record,
             failed: None,
-        }
+        }))
     }
 }
 
@@ -179,12 +183,13 @@ impl Body for ResponseBody {
     type Error = GatewayError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        if let Some(error) = self.failed.take() {
-            self.record.fail(error);
-            self.record.finish();
+        let this = &mut *self.0;
+        if let Some(error) = this.failed.take() {
+            this.record.fail(error);
+            this.record.finish();
             return Poll::Ready(Some(Err(error)));
         }
-        let polled = match &mut self.source {
+        let polled = match &mut this.source {
             Source::Own(content) => {
                 Poll::Ready(content.take().map(|content| Ok(Frame::data(content))))
             }
@@ -193,29 +198,29 @@ impl Body for ResponseBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-                self.record.sent(length);
+                this.record.sent(length);
             }
             Poll::Ready(Some(Err(error))) => {
                 // A reset takes back what was not written yet: let the connection have its turn first.
-                self.failed = Some(*error);
+                this.failed = Some(*error);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Poll::Ready(None) => self.record.finish(),
+            Poll::Ready(None) => this.record.finish(),
             Poll::Pending => {}
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
+        match &self.0.source {
             Source::Own(content) => content.is_none(),
             Source::Target(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let remaining = match &self.source {
+        let remaining = match &self.0.source {
             Source::Own(content) => Some(content.as_ref().map_or(0, Bytes::len) as u64),
             Source::Target(body) => body.content.remaining(),
         };
@@ -227,7 +232,7 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         // hyper does not poll a body that says it has ended.
         if self.is_end_stream() {
-            self.record.finish();
+            self.0.record.finish();
         }
     }
 }
