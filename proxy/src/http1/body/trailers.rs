@@ -6,6 +6,9 @@ use crate::http1::{Field, Fields, Malformed, Name, head};
 /// The trailer section at the front of the input, and how much of that it is; `None` if it is not complete. Of its
 /// fields those that may be passed on.
 pub(super) fn read(input: &[u8]) -> Result<Option<(Option<Fields>, usize)>, Malformed> {
+    if input.starts_with(b"\r\n") {
+        return Ok(Some((None, 2)));
+    }
     let Some(read) = head::read(input, Block::Trailers)? else {
         return Ok(None);
     };

@@ -2,7 +2,7 @@
 
 use http::Method;
 use lintel_proxy::http1::body::{CHUNK_END, chunk_header, last_chunk};
-use lintel_proxy::http1::{Fields, RequestHead, ResponseHead};
+use lintel_proxy::http1::{Fields, RequestHead, ResponseHead, limits};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -155,6 +155,35 @@ proptest! {
         if more.messages.len() == count {
             prop_assert_ne!(more.rest, None);
         }
+    }
+
+    /// A second opinion on each head that is taken: httparse takes it too, and reads the same in it.
+    #[test]
+    fn httparse_reads_the_same((side, input) in stream()) {
+        let mut headers = [httparse::EMPTY_HEADER; limits::RESPONSE_FIELDS];
+        let (fields, parsed) = match &side {
+            Side::Requests => {
+                let Ok(Some((head, size))) = RequestHead::read(&input) else {
+                    return Ok(());
+                };
+                let mut request = httparse::Request::new(&mut headers);
+                prop_assert_eq!(request.parse(&input), Ok(httparse::Status::Complete(size)));
+                prop_assert_eq!(request.method, Some(head.method().as_str()));
+                prop_assert_eq!(request.path, Some(head.target()));
+                (head.fields().clone(), request.headers)
+            }
+            Side::Responses(method) => {
+                let Ok(Some((head, size))) = ResponseHead::read(&input, method) else {
+                    return Ok(());
+                };
+                let mut response = httparse::Response::new(&mut headers);
+                prop_assert_eq!(response.parse(&input), Ok(httparse::Status::Complete(size)));
+                prop_assert_eq!(response.code, Some(head.status()));
+                (head.fields().clone(), response.headers)
+            }
+        };
+        let ours = fields.iter().map(|field| (field.spelled, field.value));
+        prop_assert!(ours.eq(parsed.iter().map(|header| (header.name, header.value))));
     }
 
     /// What was read and is written again is read as the same: nothing in a head reads differently the second time.
