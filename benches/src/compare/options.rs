@@ -43,6 +43,9 @@ pub(crate) struct Options {
     /// Write the tables to this file, as Markdown
     #[arg(long, value_name = "FILE")]
     pub(super) markdown: Option<PathBuf>,
+    /// Write a plot of the ratios to this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) svg: Option<PathBuf>,
     /// Write everything to this file, raw rounds too
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,

@@ -1,6 +1,8 @@
-//! What came of it: tables for people, as Markdown that also reads well on a terminal, and JSON with every raw round.
+//! What came of it: tables for people, as Markdown that also reads well on a terminal, a plot, and JSON with every raw
+//! round.
 
 mod markdown;
+mod plot;
 
 use std::fs;
 use std::path::Path;
@@ -78,6 +80,9 @@ impl Report {
     pub(super) fn write(&self, options: &Options) -> anyhow::Result<()> {
         if let Some(file) = &options.markdown {
             write(file, &self.markdown())?;
+        }
+        if let Some(file) = &options.svg {
+            write(file, &plot::svg(&self.workloads))?;
         }
         if let Some(file) = &options.json {
             write(file, &(serde_json::to_string_pretty(self)? + "\n"))?;

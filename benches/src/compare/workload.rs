@@ -9,6 +9,8 @@ use super::request::Request;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
+    /// For where there is little room.
+    pub(crate) short: &'static str,
     pub(crate) title: &'static str,
     pub(crate) kind: Kind,
     pub(crate) protocol: Protocol,
@@ -67,6 +69,7 @@ const RATE: NonZeroU32 = NonZeroU32::new(4000).expect("it is not zero");
 /// What most workloads are like.
 const BASE: Workload = Workload {
     name: "",
+    short: "",
     title: "",
     kind: Kind::Load,
     protocol: Protocol::Http,
@@ -81,17 +84,20 @@ const BASE: Workload = Workload {
 pub(crate) static WORKLOADS: [Workload; 20] = [
     Workload {
         name: "W1",
+        short: "HTTP, small",
         title: "HTTP/1.1 keep-alive, GET of 128 bytes, 64 connections",
         ..BASE
     },
     Workload {
         name: "W2",
+        short: "HTTPS, small",
         title: "HTTPS (TLS 1.3) HTTP/1.1 keep-alive, GET of 128 bytes, 64 connections",
         protocol: Protocol::Https,
         ..BASE
     },
     Workload {
         name: "W3",
+        short: "HTTP/2, small",
         title: "HTTP/2 over TLS 1.3 to HTTP/1.1 targets, GET of 128 bytes, 16 connections of 32 streams",
         protocol: Protocol::Http2,
         connections: 16,
@@ -100,6 +106,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W4",
+        short: "HTTP, 1 MiB down",
         title: "HTTP/1.1, GET of 1 MiB, 16 connections",
         connections: 16,
         request: Request::Get("/large"),
@@ -107,6 +114,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W4S",
+        short: "HTTPS, 1 MiB down",
         title: "HTTPS (TLS 1.3) HTTP/1.1, GET of 1 MiB, 16 connections",
         protocol: Protocol::Https,
         connections: 16,
@@ -115,6 +123,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W5",
+        short: "full handshake",
         title: "a new HTTPS connection for each request, full TLS 1.3 handshake, 32 at a time",
         protocol: Protocol::Https,
         connections: 32,
@@ -123,6 +132,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W5R",
+        short: "resumed handshake",
         title: "a new HTTPS connection for each request, resumed TLS 1.3 session, 32 at a time",
         protocol: Protocol::Https,
         connections: 32,
@@ -131,6 +141,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W6",
+        short: "memory, idle HTTP",
         title: "memory of 5,000 idle HTTP/1.1 connections after one request each",
         kind: Kind::Idle,
         connections: 5000,
@@ -138,6 +149,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W6S",
+        short: "memory, idle HTTPS",
         title: "memory of 5,000 idle HTTPS (TLS 1.3) HTTP/1.1 connections after one request each",
         kind: Kind::Idle,
         protocol: Protocol::Https,
@@ -146,6 +158,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W6H",
+        short: "memory, idle HTTP/2",
         title: "memory of 1,000 idle HTTP/2 connections after one request each",
         kind: Kind::Idle,
         protocol: Protocol::Http2,
@@ -154,6 +167,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W7",
+        short: "HTTP, 1 MiB up",
         title: "HTTP/1.1, POST of 1 MiB, 16 connections",
         connections: 16,
         request: Request::Upload,
@@ -161,6 +175,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W7S",
+        short: "HTTPS, 1 MiB up",
         title: "HTTPS (TLS 1.3) HTTP/1.1, POST of 1 MiB, 16 connections",
         protocol: Protocol::Https,
         connections: 16,
@@ -169,6 +184,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W8",
+        short: "HTTP, 4,000/s",
         title: "open loop, 4,000 requests/s over 32 HTTP/1.1 connections, GET of 128 bytes",
         connections: 32,
         rate: Some(RATE),
@@ -176,6 +192,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W8S",
+        short: "HTTPS, 4,000/s",
         title: "open loop, 4,000 requests/s over 32 HTTPS (TLS 1.3) HTTP/1.1 connections, GET of 128 bytes",
         protocol: Protocol::Https,
         connections: 32,
@@ -184,12 +201,14 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W9",
+        short: "HTTP, browser page",
         title: "HTTP/1.1 as a browser asks (20 headers, 1.5 KiB of cookies), 8 KiB of HTML, 64 connections",
         request: Request::Page,
         ..BASE
     },
     Workload {
         name: "W9S",
+        short: "HTTPS, browser page",
         title: "HTTPS (TLS 1.3) HTTP/1.1 as a browser asks (20 headers, 1.5 KiB of cookies), 8 KiB of HTML, 64 connections",
         protocol: Protocol::Https,
         request: Request::Page,
@@ -197,6 +216,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W10",
+        short: "new connections",
         title: "a new TCP connection for each HTTP/1.1 request, GET of 128 bytes, 32 at a time",
         connections: 32,
         lifetime: Lifetime::OneRequest,
@@ -204,12 +224,14 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "W11",
+        short: "WebSocket frames",
         title: "WebSocket, frames of 1 KiB there and back, 64 connections",
         request: Request::Frame,
         ..BASE
     },
     Workload {
         name: "W11S",
+        short: "WebSocket over TLS",
         title: "WebSocket over TLS 1.3, frames of 1 KiB there and back, 64 connections",
         protocol: Protocol::Https,
         request: Request::Frame,
@@ -217,6 +239,7 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
     },
     Workload {
         name: "WL",
+        short: "access log",
         title: "as W1, ourselves with a JSON access log to a file and without",
         kind: Kind::AccessLog,
         ..BASE

@@ -25,6 +25,7 @@ struct Run {
     output: Output,
     report: Value,
     markdown: String,
+    svg: String,
 }
 
 impl Run {
@@ -52,13 +53,15 @@ fn run(arguments: &[&str]) -> Run {
     let directory = TempDir::new().unwrap();
     let temporary = directory.path().join("temporary");
     fs::create_dir(&temporary).unwrap();
-    let (json, markdown) = (directory.path().join("json"), directory.path().join("md"));
+    let [json, markdown, svg] = ["json", "md", "svg"].map(|name| directory.path().join(name));
     let output = command(&temporary, arguments)
         .args(["--rounds", "1", "--seconds", "0.2"])
         .arg("--json")
         .arg(&json)
         .arg("--markdown")
         .arg(&markdown)
+        .arg("--svg")
+        .arg(&svg)
         .output()
         .unwrap();
     assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
@@ -67,6 +70,7 @@ fn run(arguments: &[&str]) -> Run {
         output,
         report,
         markdown: fs::read_to_string(markdown).unwrap_or_default(),
+        svg: fs::read_to_string(svg).unwrap_or_default(),
     }
 }
 
@@ -138,6 +142,9 @@ fn everybody_is_measured_in_every_workload() {
         let head = format!("### {}: ", workload["name"].as_str().unwrap());
         assert!(run.markdown.contains(&head), "{}", run.markdown);
     }
+    assert!(run.svg.starts_with("<svg "), "{}", run.svg);
+    assert!(run.svg.trim_end().ends_with("</svg>"), "{}", run.svg);
+    assert_eq!(run.svg.contains("browser page"), peers != "none");
     let stdout = String::from_utf8_lossy(&run.output.stdout);
     assert!(stdout.contains("| lintel "), "{stdout}");
 }

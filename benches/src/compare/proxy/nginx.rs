@@ -93,8 +93,8 @@ fn server(settings: &Settings, version: &str) -> String {
         proxy_request_buffering off;
         proxy_max_temp_file_size 0;
         proxy_buffer_size 16k;
-        proxy_buffers 8 64k;
-        proxy_busy_buffers_size 128k;
+        proxy_buffers 8 32k;
+        proxy_busy_buffers_size 64k;
         client_body_buffer_size 128k;
 
         location / {{
