@@ -36,7 +36,7 @@ const COUNTED: [&str; 5] = ["W1", "W2", "W3", "W9", "W9S"];
 const FEW: usize = 512;
 
 const AFTER_HELP: &str = "\
-The workloads are those of `compare`, on few connections. Needs valgrind, and a build with --release.
+The workloads are those of `compare`, on as many connections. Needs valgrind, and a build with --release.
 
 Exit codes: 0 done, 1 dearer than the baseline allows, 2 could not measure.";
 

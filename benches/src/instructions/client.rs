@@ -17,10 +17,6 @@ use crate::client::link::Link;
 use crate::compare::tls;
 use crate::compare::workload::{Protocol, Workload};
 
-const CONNECTIONS: usize = 4;
-/// Of HTTP/2, on each connection.
-const STREAMS: usize = 4;
-
 /// A request may take so long under valgrind.
 const PATIENCE: Duration = Duration::from_secs(60);
 const READY_POLL: Duration = Duration::from_millis(500);
@@ -90,12 +86,11 @@ async fn send(
     let template = Template::new(&url, is_http2, Method::GET, &headers, 0)?;
     let expectation = Expectation::of_content(workload.request.content());
     let links: Vec<Link> = std::iter::repeat_with(Link::default)
-        .take(CONNECTIONS)
+        .take(workload.connections)
         .collect();
-    let streams = if is_http2 { STREAMS } else { 1 };
     let mut left = requests;
     while left > 0 {
-        let round = left.min(CONNECTIONS * streams);
+        let round = left.min(workload.connections * workload.streams);
         let exchanges = links
             .iter()
             .cycle()

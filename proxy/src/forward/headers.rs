@@ -57,10 +57,13 @@ pub fn host(head: &RequestHead) -> Result<&str, GatewayError> {
             Err(GatewayError::InvalidHost)
         };
     }
-    match first.map(std::str::from_utf8) {
-        Some(Ok(host)) if is_host(host) => Ok(host),
+    match first {
         None if head.version() < Version::HTTP_11 => Ok(""),
-        _ => Err(GatewayError::InvalidHost),
+        // What is not ASCII there is no host here.
+        _ => match head.fields().get_text(Name::Host) {
+            Some(host) if is_host(host) => Ok(host),
+            _ => Err(GatewayError::InvalidHost),
+        },
     }
 }
 
@@ -119,7 +122,7 @@ pub fn to_target(
                 }
             }
             name if is_ours(name) || is_of_one_hop(name) || listed.contains(&field) => {}
-            _ => write(field.spelled, field.value, out),
+            _ => write_line(&field, out),
         }
     }
     if websocket {
@@ -162,7 +165,7 @@ pub fn to_client(head: &ResponseHead, how: &ToClient, out: &mut Vec<u8>) {
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
     for field in crossing(head, how.trailers) {
-        write(field.spelled, field.value, out);
+        write_line(&field, out);
     }
     if how.switching {
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
@@ -215,7 +218,7 @@ pub fn to_http2_client(head: &ResponseHead, trailers: bool) -> HeaderMap {
 fn crossing(head: &ResponseHead, trailers: bool) -> impl Iterator<Item = Field<'_>> {
     let listed = Listed::of(head.fields());
     // RFC 9110 8.6
-    let no_length = head.status() == 204 || head.length() == Length::Chunked;
+    let no_length = matches!(head.status(), 100..=199 | 204) || head.length() == Length::Chunked;
     head.fields().iter().filter(move |field| match field.name {
         // What it names is sent at the end of the body, and only that.
         Name::Trailer => trailers,
@@ -365,6 +368,12 @@ fn write(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// As it came.
+fn write_line(field: &Field<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(field.line);
     out.extend_from_slice(b"\r\n");
 }
 

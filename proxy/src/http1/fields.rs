@@ -25,6 +25,8 @@ pub struct Field<'a> {
     pub spelled: &'a str,
     /// Without the blanks around it.
     pub value: &'a [u8],
+    /// Both, and what stands between them: a colon, and blanks as they were sent.
+    pub line: &'a [u8],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +60,12 @@ impl Fields {
             .map(|entry| self.buffer.bytes(entry.value))
     }
 
+    /// The first one's value, if it is ASCII.
+    pub fn get_text(&self, name: Name) -> Option<&str> {
+        let entry = self.entries.iter().find(|entry| entry.name == name)?;
+        Some(self.buffer.text(entry.value)).filter(|text| text.len() == entry.value.len())
+    }
+
     /// For names that [`Name`] does not know too, in any case.
     pub fn named(&self, spelled: &str) -> impl Iterator<Item = &[u8]> {
         self.entries
@@ -77,12 +85,15 @@ impl Fields {
 
     /// The caller has a valid name and a valid value, without blanks around it.
     pub fn push(&mut self, spelled: &str, value: &[u8]) {
-        let entry = Entry {
-            name: Name::of(spelled.as_bytes()),
-            spelled: self.append(spelled.as_bytes()),
-            value: self.append(value),
-        };
-        self.entries.push(entry);
+        let name = Name::of(spelled.as_bytes());
+        let spelled = self.append(spelled.as_bytes());
+        self.append(b": ");
+        let value = self.append(value);
+        self.entries.push(Entry {
+            name,
+            spelled,
+            value,
+        });
     }
 
     pub fn len(&self) -> usize {
@@ -103,10 +114,10 @@ impl Fields {
 
     /// Appends the fields as lines, without the empty line that ends them.
     pub fn write(&self, out: &mut Vec<u8>) {
-        for entry in &self.entries {
-            out.extend_from_slice(self.buffer.bytes(entry.spelled));
+        for field in self.iter() {
+            out.extend_from_slice(field.spelled.as_bytes());
             out.extend_from_slice(b": ");
-            out.extend_from_slice(self.buffer.bytes(entry.value));
+            out.extend_from_slice(field.value);
             out.extend_from_slice(b"\r\n");
         }
     }
@@ -155,6 +166,7 @@ impl Entry {
             name: self.name,
             spelled: buffer.text(self.spelled),
             value: buffer.bytes(self.value),
+            line: buffer.bytes(self.spelled.to(self.value)),
         }
     }
 }

@@ -159,7 +159,7 @@ impl Listener {
             }
             Ok(Answer::Own(response)) => {
                 record.answer_own(response.status().as_u16(), None);
-                answer_own(&head, &response, last, client).await
+                Box::pin(answer_own(&head, response, last, client)).await
             }
             Err(error @ (GatewayError::ClientClosed | GatewayError::Shutdown)) => {
                 record.answer_own(error.status(), Some(error));
@@ -168,7 +168,7 @@ impl Listener {
             Err(error) => {
                 record.answer_own(error.status(), Some(error));
                 let last = last || error.closes_connection();
-                answer_own(&head, &error.response(), last, client).await
+                Box::pin(answer_own(&head, error.response(), last, client)).await
             }
         };
         if let Some(error) = ended {
@@ -233,7 +233,7 @@ fn connection_field(old: bool, last: bool) -> Option<&'static str> {
 
 async fn answer_own(
     request: &RequestHead,
-    response: &Response<Bytes>,
+    response: Response<Bytes>,
     last: bool,
     client: &mut ClientConnection,
 ) -> (Option<GatewayError>, Then) {
@@ -243,7 +243,7 @@ async fn answer_own(
         connection: connection_field(request.version() < Version::HTTP_11, last),
         ..ToClient::default()
     };
-    put_together(response, *request.method() == Method::HEAD, &how, client);
+    put_together(&response, *request.method() == Method::HEAD, &how, client);
     match client.flush().await {
         Err(error) => (Some(error), Then::Drop),
         Ok(()) if last => (None, Then::Close),

@@ -282,6 +282,9 @@ fn no_content_has_no_length() {
     let head = response("HTTP/1.1 204 No Content", &[("content-length", "5")]);
     let text = to_client_text(&head, &ToClient::default());
     assert_eq!(text, "HTTP/1.1 204 No Content\r\n\r\n");
+    let head = response("HTTP/1.1 103 Early Hints", &[("content-length", "5")]);
+    let text = to_client_text(&head, &ToClient::default());
+    assert_eq!(text, "HTTP/1.1 103 Early Hints\r\n\r\n");
     let head = response("HTTP/1.1 304 Not Modified", &[("content-length", "5")]);
     assert!(to_client_text(&head, &ToClient::default()).contains("content-length: 5"));
 }
