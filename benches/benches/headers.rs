@@ -61,9 +61,9 @@ fn browser() -> RequestHead {
     cookie.truncate(COOKIE_SIZE);
     let mut request = String::from("GET /entries?page=3 HTTP/1.1\r\nHost: www.example.com\r\n");
     for (name, value) in BROWSER {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        request.extend([name, ": ", value, "\r\n"]);
     }
-    request.push_str(&format!("cookie: {}\r\n\r\n", cookie.trim_end()));
+    request.extend(["cookie: ", cookie.trim_end(), "\r\n\r\n"]);
     let head = read(&request);
     assert_eq!(head.fields().len(), 20);
     head
