@@ -1,12 +1,16 @@
 //! `compare`: what a request costs in Lintel and in its peers, measured side by side on one machine. This is the spine:
-//! what is asked for ([`options`], [`workload`], [`request`]), what runs ([`testbed`], made of [`proxy`], [`child`],
-//! [`ports`] and [`relay`]), one proxy in one round ([`measurement`] and [`idle`], made of [`generator`], [`tls`] and
+//! what is asked for ([`options`], [`workload`], [`request`]), what runs ([`testbed`]: each [`candidate`] with the
+//! configuration of a [`proxy`], as a [`child`], before the [`targets`]; with [`certificates`], [`ports`] and our [`relay`]), one proxy in one round ([`measurement`] and [`idle`], made of [`generator`], [`tls`] and
 //! [`usage`]), rounds until enough of them count ([`rounds`]), what they come to ([`outcome`], [`statistics`],
 //! [`figure`]), and what is told about it ([`progress`], [`report`]).
 //!
 //! Processor time for each request is what counts, because it is the same whether the machine has nothing else to do or
 //! is full; and because the speed of a machine changes by the minute, it is compared only within a round, seconds apart.
 
+mod application;
+mod ask;
+mod candidate;
+mod certificates;
 mod child;
 mod figure;
 mod generator;
@@ -22,6 +26,7 @@ mod report;
 mod request;
 mod rounds;
 mod statistics;
+mod targets;
 mod testbed;
 pub(crate) mod tls;
 mod usage;
@@ -39,6 +44,7 @@ pub(crate) use options::Options;
 use progress::Progress;
 use report::Report;
 use testbed::Testbed;
+use workload::{Kind, Workload};
 
 const NOT_CLEAN: u8 = 1;
 const COULD_NOT_START: u8 = 2;
@@ -66,21 +72,65 @@ pub(crate) fn main(options: &Options) -> ExitCode {
 fn compare(options: &Options) -> anyhow::Result<bool> {
     let stop = stop_at_signals()?;
     let progress = Progress::new();
-    progress.now("starting everybody");
-    let mut testbed = Testbed::start(options, &stop)?;
+    let workloads = feasible(options, &progress)?;
     let settings = Settings {
         threads: options.threads.get(),
         duration: options.seconds,
         stop,
     };
     let mut report = Report::new(options);
-    for workload in options.workloads() {
-        let rounds = options.rounds.get();
-        let outcome = rounds::run(workload, rounds, &mut testbed, &settings, &progress)?;
-        println!("{}", report.add(outcome));
-    }
+    let ended = measure_all(&workloads, options, &settings, &progress, &mut report);
+    // What there is when it ends early is worth keeping.
     report.write(options)?;
+    ended?;
     Ok(report.is_clean())
+}
+
+/// Those that were asked for, without those that this machine lacks something for, unless they were asked for by name.
+fn feasible(options: &Options, progress: &Progress) -> anyhow::Result<Vec<&'static Workload>> {
+    let (mut workloads, mut left_out) = (Vec::new(), Vec::new());
+    for workload in options.workloads() {
+        if workload.kind == Kind::WholePath
+            && let Err(reason) = application::program()
+        {
+            if options.names(workload) {
+                return Err(reason);
+            }
+            left_out.push((workload.name, reason));
+        } else {
+            workloads.push(workload);
+        }
+    }
+    for (name, reason) in left_out {
+        progress.done(&format!("{name} is left out: {reason}"));
+    }
+    Ok(workloads)
+}
+
+fn measure_all(
+    workloads: &[&'static Workload],
+    options: &Options,
+    settings: &Settings,
+    progress: &Progress,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    // One testbed for those with an application behind, one for all others.
+    for with_application in [false, true] {
+        let belongs =
+            |workload: &&&Workload| (workload.kind == Kind::WholePath) == with_application;
+        let workloads: Vec<&'static Workload> = workloads.iter().filter(belongs).copied().collect();
+        if workloads.is_empty() {
+            continue;
+        }
+        progress.now("starting everybody");
+        let mut testbed = Testbed::start(&workloads, options, &settings.stop)?;
+        for workload in workloads {
+            let rounds = options.rounds.get();
+            let outcome = rounds::run(workload, rounds, &mut testbed, settings, progress)?;
+            println!("{}", report.add(outcome));
+        }
+    }
+    Ok(())
 }
 
 fn show_configurations(options: &Options) -> anyhow::Result<()> {

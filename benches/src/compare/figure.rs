@@ -23,6 +23,10 @@ pub(super) const PEAK_RESIDENT: Figure = Figure {
     over_rounds: OverRounds::Most,
     ..Figure::new("peak_resident_mib", "peak RSS MiB", Digits::Three)
 };
+/// Of the app servers and of the database, for each request.
+pub(super) const SERVERS_CPU: Figure =
+    Figure::new("app_servers_us", "app servers us", Digits::Three);
+pub(super) const DATABASE_CPU: Figure = Figure::new("database_us", "database us", Digits::Three);
 /// With all connections, before there were any, and after they were closed.
 pub(super) const BEFORE: Figure = Figure::new("before_mib", "RSS before MiB", Digits::Three);
 pub(super) const IDLE: Figure = Figure::new("idle_mib", "idle MiB", Digits::Three);
@@ -34,6 +38,16 @@ pub(super) const AFTER_BEFORE: Figure = Figure {
 
 const LOAD: [Figure; 6] = [USER_SHARE, RATE, P50, P99, P99_9, PEAK_RESIDENT];
 const AT_A_RATE: [Figure; 7] = [USER_SHARE, RATE, ADDED, P50, P99, P99_9, PEAK_RESIDENT];
+const WHOLE_PATH: [Figure; 8] = [
+    SERVERS_CPU,
+    DATABASE_CPU,
+    USER_SHARE,
+    RATE,
+    P50,
+    P99,
+    P99_9,
+    PEAK_RESIDENT,
+];
 const OF_IDLE: [Figure; 4] = [BEFORE, IDLE, AFTER, AFTER_BEFORE];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,6 +77,7 @@ enum OverRounds {
 pub(super) fn columns(workload: &Workload) -> &'static [Figure] {
     match (workload.kind, workload.rate) {
         (Kind::Idle, _) => &OF_IDLE,
+        (Kind::WholePath, _) => &WHOLE_PATH,
         (Kind::Load | Kind::AccessLog, Some(_)) => &AT_A_RATE,
         (Kind::Load | Kind::AccessLog, None) => &LOAD,
     }

@@ -10,7 +10,7 @@ use super::generator::{Generator, Load, Measured, WarmUp};
 use super::proxy::Role;
 use super::request::Request;
 use super::testbed::{Subject, Testbed};
-use super::usage::Cpu;
+use super::usage::{Cpu, Processes};
 use super::workload::{Kind, Protocol, Unit, Workload};
 use super::{figure, idle};
 use crate::client::failure;
@@ -57,7 +57,7 @@ impl Settings {
         };
         let warm_up = match workload.kind {
             Kind::Idle => WarmUp::Once,
-            Kind::Load | Kind::AccessLog => {
+            Kind::Load | Kind::AccessLog | Kind::WholePath => {
                 WarmUp::For(self.duration.mul_f64(WARM_UP_SHARE).max(WARM_UP_LEAST))
             }
         };
@@ -82,11 +82,14 @@ pub(super) fn measure(
 ) -> anyhow::Result<Measurement> {
     let mut measurement = match workload.kind {
         Kind::Idle => idle::measure(workload, testbed, subject, settings)?,
-        Kind::Load | Kind::AccessLog => under_load(workload, testbed, subject, settings)?,
+        Kind::Load | Kind::AccessLog | Kind::WholePath => {
+            under_load(workload, testbed, subject, settings)?
+        }
     };
-    let report = testbed.origin.report()?;
-    let frames = workload.request == Request::Frame;
-    measurement.check_origin(&report, testbed.role(subject), !frames);
+    if let Some(report) = testbed.targets.report()? {
+        let frames = workload.request == Request::Frame;
+        measurement.check_origin(&report, testbed.role(subject), !frames);
+    }
     Ok(measurement)
 }
 
@@ -102,6 +105,8 @@ fn under_load(
     let processes = testbed.processes(subject)?;
     processes.forget_peak();
     let everybody = testbed.cpu()?;
+    let behind = testbed.targets.processes()?;
+    let behind_before = cpu_of(&behind)?;
     let before = processes.cpu()?;
     let measured = generator.run()?;
     let used = processes.cpu()?.since(before);
@@ -109,12 +114,26 @@ fn under_load(
     let mut measurement = Measurement::new(&measured, used, workload.unit());
     let others = all.nanoseconds.saturating_sub(used.nanoseconds);
     measurement.set(figure::OTHERS_CPU, others as f64 / 1e9);
+    for (&(key, _), (after, before)) in behind
+        .iter()
+        .zip(cpu_of(&behind)?.into_iter().zip(behind_before))
+    {
+        let microseconds = after.since(before).nanoseconds as f64 / 1e3;
+        measurement.set(key, microseconds / measured.tally.requests as f64);
+    }
     if let Subject::Proxy(_) = subject {
         let peak = processes.peak_resident()? as f64 / 1024.0;
         measurement.set(figure::PEAK_RESIDENT.key, peak);
         measurement.set(figure::USER_SHARE.key, used.user_share());
     }
     Ok(measurement)
+}
+
+fn cpu_of(processes: &[(&'static str, Processes)]) -> anyhow::Result<Vec<Cpu>> {
+    processes
+        .iter()
+        .map(|(_, processes)| processes.cpu())
+        .collect()
 }
 
 impl Measurement {

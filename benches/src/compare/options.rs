@@ -80,6 +80,14 @@ impl Options {
         WORKLOADS.iter().filter(is_selected).collect()
     }
 
+    /// Whether this one was asked for by its name.
+    pub(super) fn names(&self, workload: &Workload) -> bool {
+        self.workloads.iter().any(|selection| match selection {
+            Selection::All => false,
+            Selection::One(selected) => selected.name == workload.name,
+        })
+    }
+
     /// With the file of the program, where it was named.
     pub(super) fn peers(&self) -> Vec<(Kind, Option<PathBuf>)> {
         let mut peers: Vec<(Kind, Option<PathBuf>)> = Vec::new();

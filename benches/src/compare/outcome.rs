@@ -203,7 +203,7 @@ impl Outcome {
     pub(super) fn reference_names(&self) -> &'static [&'static str] {
         match self.workload.kind {
             Kind::AccessLog => &["without log"],
-            Kind::Load | Kind::Idle => &["best peer", "floor"],
+            Kind::Load | Kind::WholePath | Kind::Idle => &["best peer", "floor"],
         }
     }
 
@@ -217,7 +217,9 @@ impl Outcome {
         let indices = match self.workload.kind {
             // Without comes first.
             Kind::AccessLog => [Some(0), None],
-            Kind::Load | Kind::Idle => [cheapest(Role::Peer), cheapest(Role::Floor)],
+            Kind::Load | Kind::WholePath | Kind::Idle => {
+                [cheapest(Role::Peer), cheapest(Role::Floor)]
+            }
         };
         std::iter::zip(self.reference_names().iter().copied(), indices)
             .filter_map(|(name, index)| Some((name, index?)))

@@ -11,6 +11,8 @@ pub(crate) enum Request {
     Get(&'static str),
     /// A page, as a browser asks for it.
     Page,
+    /// The application's page of entries, as a browser asks for it.
+    List,
     /// 1 MiB.
     Upload,
     /// On a WebSocket; the request is what opens it.
@@ -18,6 +20,9 @@ pub(crate) enum Request {
 }
 
 const UPLOAD: usize = 1024 * 1024;
+
+/// How every page of the application ends.
+pub(crate) const HTML_END: &[u8] = b"</html>";
 
 /// What the origin answers to it.
 const UPLOADED: &[u8] = b"1048576";
@@ -27,6 +32,7 @@ impl Request {
         match self {
             Self::Get(path) => path,
             Self::Page => "/page",
+            Self::List => "/",
             Self::Upload => "/upload",
             Self::Frame => "/ws",
         }
@@ -37,7 +43,7 @@ impl Request {
         let mut headers = vec![("Host", "localhost".to_owned())];
         match self {
             Self::Get(_) => {}
-            Self::Page => {
+            Self::Page | Self::List => {
                 headers.extend(BROWSER.map(|(name, value)| (name, value.to_owned())));
                 headers.push(("Cookie", cookies()));
             }
@@ -70,12 +76,17 @@ impl Request {
         if self == Self::Upload { UPLOAD } else { 0 }
     }
 
-    /// The body of its answer.
-    pub(crate) fn content(self) -> &'static [u8] {
+    /// The body of its answer; `None` where that is an HTML page of the application.
+    pub(crate) fn known_content(self) -> Option<&'static [u8]> {
         match self {
-            Self::Upload => UPLOADED,
-            _ => origin::content(self.path()).unwrap_or_default(),
+            Self::Upload => Some(UPLOADED),
+            Self::List => None,
+            Self::Get(_) | Self::Page | Self::Frame => origin::content(self.path()),
         }
+    }
+
+    pub(crate) fn content(self) -> &'static [u8] {
+        self.known_content().unwrap_or_default()
     }
 }
 

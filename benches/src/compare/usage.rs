@@ -83,6 +83,16 @@ impl Processes {
         Ok(Self(all))
     }
 
+    /// Those of them that were started with such arguments.
+    pub(super) fn of_command(&self, wanted: impl Fn(&[String]) -> bool) -> Self {
+        let is_wanted = |&id: &u32| {
+            let command = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            let words: Vec<String> = command.split('\0').map(str::to_owned).collect();
+            wanted(&words)
+        };
+        Self(self.0.iter().copied().filter(is_wanted).collect())
+    }
+
     pub(super) fn cpu(&self) -> anyhow::Result<Cpu> {
         let mut total = Cpu::default();
         for &id in &self.0 {
@@ -204,6 +214,9 @@ mod tests {
         let child: u32 = line.trim().parse().unwrap();
         let processes = Processes::of(burner.0.id()).unwrap();
         assert_eq!(processes.0, [burner.0.id(), child]);
+        let with_wait =
+            processes.of_command(|words| words.iter().any(|word| word.ends_with("wait")));
+        assert_eq!(with_wait.0, [burner.0.id()]);
 
         let before = processes.cpu().unwrap();
         let patience = Instant::now() + Duration::from_secs(60);

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Load,
     /// The same, of ourselves with and without an access log.
     AccessLog,
+    /// They ask the whole application: app servers and a database.
+    WholePath,
     /// Each asks once and stays, and what that takes of memory is measured.
     Idle,
 }
@@ -81,7 +83,7 @@ const BASE: Workload = Workload {
 };
 
 /// All of them, in the order in which they run.
-pub(crate) static WORKLOADS: [Workload; 20] = [
+pub(crate) static WORKLOADS: [Workload; 21] = [
     Workload {
         name: "W1",
         short: "HTTP, small",
@@ -238,6 +240,16 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
         ..BASE
     },
     Workload {
+        name: "W12",
+        short: "whole path",
+        title: "the whole path: HTTPS as a browser asks, two app servers, MariaDB, a page of 20 entries, 32 connections",
+        kind: Kind::WholePath,
+        protocol: Protocol::Https,
+        connections: 32,
+        request: Request::List,
+        ..BASE
+    },
+    Workload {
         name: "WL",
         short: "access log",
         title: "as W1, ourselves with a JSON access log to a file and without",
@@ -260,7 +272,9 @@ impl Workload {
     /// A relay passes on what it gets, so it knows no TLS; and it opens a connection to a target for each of a client's,
     /// which proxies need not.
     pub(crate) fn has_floor(&self) -> bool {
-        !self.protocol.is_encrypted() && self.lifetime == Lifetime::Kept
+        self.kind != Kind::AccessLog
+            && !self.protocol.is_encrypted()
+            && self.lifetime == Lifetime::Kept
     }
 }
 

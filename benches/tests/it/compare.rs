@@ -149,6 +149,77 @@ fn everybody_is_measured_in_every_workload() {
     assert!(stdout.contains("| lintel "), "{stdout}");
 }
 
+/// The median over the rounds of everybody's figure, by name.
+fn figures<'a>(workload: &'a Value, figure: &str) -> Vec<(&'a str, f64)> {
+    let rows = workload["rows"].as_array().unwrap();
+    rows.iter()
+        .map(|row| (row["name"].as_str().unwrap(), &row[figure]))
+        .filter_map(|(name, value)| Some((name, value.as_f64()?)))
+        .collect()
+}
+
+#[test]
+fn large_bodies_handshakes_and_frames_are_right_whoever_passes_them_on() {
+    let peers = installed_peers();
+    let workloads = ["W4", "W4S", "W5", "W5R", "W7", "W7S", "W10", "W11", "W11S"];
+    let arguments = [&["--peers", &peers, "--workload"], &workloads[..]].concat();
+    let run = run(&arguments);
+    assert_eq!(run.code(), 0, "{}{}", run.stderr(), run.markdown);
+    let measured = run.report["workloads"].as_array().unwrap();
+    assert_eq!(measured.len(), workloads.len());
+    for workload in measured {
+        let rates = figures(workload, "requests_per_second");
+        assert_eq!(rates.len(), names(workload).len());
+        assert!(rates.iter().all(|(_, rate)| *rate > 0.0), "{rates:?}");
+    }
+}
+
+#[test]
+fn at_a_rate_all_get_the_same_and_the_origin_is_asked_directly_too() {
+    let run = run(&["--workload", "W8", "W8S", "--peers", "none"]);
+    assert_eq!(run.code(), 0, "{}{}", run.stderr(), run.markdown);
+    for workload in run.report["workloads"].as_array().unwrap() {
+        assert!(names(workload).contains(&"(direct)"));
+        let round = &workload["rounds"][0]["measurements"];
+        for measurement in round.as_array().unwrap() {
+            assert_eq!(measurement["requests"], 800.0, "4000/s for 0.2 s");
+        }
+        let added = figures(workload, "added_p50_us");
+        let of = |wanted| added.iter().find(|(name, _)| *name == wanted).unwrap().1;
+        assert!(of("lintel") > of("(direct)"), "{added:?}");
+    }
+}
+
+#[test]
+fn the_access_log_is_compared_with_none() {
+    let run = run(&["--workload", "WL", "--peers", "none"]);
+    assert_eq!(run.code(), 0, "{}{}", run.stderr(), run.markdown);
+    let workload = &run.report["workloads"][0];
+    assert_eq!(names(workload), ["lintel", "lintel with access log"]);
+    for row in workload["rows"].as_array().unwrap() {
+        assert!(row["ratios"]["without log"]["median"].as_f64().unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn idle_connections_are_held_and_let_go() {
+    let run = run(&["--workload", "W6H", "--peers", "none"]);
+    assert_eq!(run.code(), 0, "{}{}", run.stderr(), run.markdown);
+    let workload = &run.report["workloads"][0];
+    let measurement = &workload["rounds"][0]["measurements"][0];
+    assert_eq!(measurement["requests"], 1000.0);
+    let mebibytes = |key: &str| measurement[key].as_f64().unwrap();
+    assert!(
+        mebibytes("idle_mib") > mebibytes("before_mib"),
+        "{measurement:#}"
+    );
+    let each = (mebibytes("idle_mib") - mebibytes("before_mib")) * 1024.0 / 1000.0;
+    assert!(
+        (measurement["cost"].as_f64().unwrap() - each).abs() < 0.01,
+        "{measurement:#}"
+    );
+}
+
 /// A program that takes nginx's arguments and does something else: `does` is what follows `lintel-benches relay --listen ADDRESS`,
 /// and may use `$origins`.
 fn fake_nginx(directory: &Path, does: &str) -> PathBuf {

@@ -10,6 +10,7 @@ use super::{Load, malformed};
 use crate::client::content::Content;
 use crate::client::exchange::Answer;
 use crate::client::failure::Failure;
+use crate::compare::request::HTML_END;
 
 /// A head must fit into it.
 const BUFFER: usize = 16 * 1024;
@@ -22,8 +23,14 @@ pub(super) struct Target {
     request: Vec<u8>,
     /// Of which this is its body.
     body_length: usize,
-    /// The body of the answer.
-    content: &'static [u8],
+    expected: Expected,
+}
+
+/// The body of the answer.
+enum Expected {
+    Exactly(&'static [u8]),
+    /// A whole page, as long as it says; it must fit into the buffer.
+    Html,
 }
 
 impl Target {
@@ -32,7 +39,9 @@ impl Target {
         Self {
             request: request.bytes(),
             body_length: request.body_length(),
-            content: request.content(),
+            expected: request
+                .known_content()
+                .map_or(Expected::Html, Expected::Exactly),
         }
     }
 }
@@ -47,10 +56,9 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(load: &Load, target: Rc<Target>) -> Self {
-        let length = if target.content.len() < BUFFER {
-            BUFFER
-        } else {
-            LARGE_BUFFER
+        let length = match target.expected {
+            Expected::Exactly(content) if content.len() < BUFFER => BUFFER,
+            Expected::Exactly(_) | Expected::Html => LARGE_BUFFER,
         };
         Self {
             target,
@@ -75,7 +83,7 @@ impl Client {
         }
         Ok(Answer {
             status: StatusCode::OK,
-            received: self.target.content.len() as u64,
+            received: head.content_length,
             sent: self.target.body_length as u64,
         })
     }
@@ -91,23 +99,58 @@ impl Client {
                 return Err(malformed("its head is too long"));
             }
         };
-        let expected = self.target.content.len() as u64;
-        if head.content_length != expected {
+        match self.target.expected {
+            Expected::Exactly(content) => self.compare(stream, &head, filled, content).await?,
+            Expected::Html => self.html(stream, &head, filled).await?,
+        }
+        Ok(head)
+    }
+
+    /// `filled`: how much of the buffer is what came already.
+    async fn compare(
+        &mut self,
+        stream: &mut Stream,
+        head: &Head,
+        filled: usize,
+        expected: &'static [u8],
+    ) -> Result<(), Failure> {
+        let length = expected.len() as u64;
+        if head.content_length != length {
             return Err(Failure::Length {
-                expected,
+                expected: length,
                 got: head.content_length,
             });
         }
         // What comes behind the body is too long for the content, and fails there.
-        let mut content = Content::new(self.target.content);
+        let mut content = Content::new(expected);
         content.take(&self.buffer[head.length..filled])?;
-        let mut left = expected.saturating_sub((filled - head.length) as u64);
+        let mut left = length.saturating_sub((filled - head.length) as u64);
         while left > 0 {
             let read = stream.read(&mut self.buffer).await?;
             content.take(&self.buffer[..read])?;
             left = left.saturating_sub(read as u64);
         }
-        Ok(head)
+        Ok(())
+    }
+
+    async fn html(
+        &mut self,
+        stream: &mut Stream,
+        head: &Head,
+        mut filled: usize,
+    ) -> Result<(), Failure> {
+        let end = head.length.saturating_add(head.content_length as usize);
+        if end > self.buffer.len() {
+            return Err(malformed("it is too long"));
+        }
+        while filled < end {
+            filled += stream.read(&mut self.buffer[filled..]).await?;
+        }
+        let body = self.buffer[..filled].trim_ascii_end();
+        if filled > end || !body.ends_with(HTML_END) {
+            return Err(malformed("no whole page"));
+        }
+        Ok(())
     }
 }
 
