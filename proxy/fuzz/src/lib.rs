@@ -56,7 +56,10 @@ fn check_pieces(side: &Side, stream: &[u8], sizes: &[u8]) {
 fn check_request(head: &RequestHead, wire: &[u8]) {
     let mut headers = [httparse::EMPTY_HEADER; limits::REQUEST_FIELDS];
     let mut request = httparse::Request::new(&mut headers);
-    assert_eq!(request.parse(wire), Ok(httparse::Status::Complete(wire.len())));
+    assert_eq!(
+        request.parse(wire),
+        Ok(httparse::Status::Complete(wire.len()))
+    );
     assert_eq!(request.method, Some(head.method().as_str()));
     assert_eq!(request.path, Some(head.target()));
     check_version(request.version, head.version());
@@ -72,7 +75,12 @@ fn check_request(head: &RequestHead, wire: &[u8]) {
         assert!(head.authority().is_some(), "{:?}", head.target());
     }
 
-    let line = format!("{} {} {:?}\r\n", head.method(), head.target(), head.version());
+    let line = format!(
+        "{} {} {:?}\r\n",
+        head.method(),
+        head.target(),
+        head.version()
+    );
     let again = written(line.as_bytes(), head.fields());
     let (read, size) = RequestHead::read(&again).expect("good").expect("whole");
     assert_eq!(size, again.len());
@@ -80,13 +88,16 @@ fn check_request(head: &RequestHead, wire: &[u8]) {
     assert_eq!(read.target(), head.target());
     assert_eq!(read.length(), head.length());
     assert_eq!(read.keeps_alive(), head.keeps_alive());
-    assert!(read.fields().iter().eq(head.fields().iter()));
+    check_same(read.fields(), head.fields());
 }
 
 fn check_response(head: &ResponseHead, wire: &[u8], method: &Method) {
     let mut headers = [httparse::EMPTY_HEADER; limits::RESPONSE_FIELDS];
     let mut response = httparse::Response::new(&mut headers);
-    assert_eq!(response.parse(wire), Ok(httparse::Status::Complete(wire.len())));
+    assert_eq!(
+        response.parse(wire),
+        Ok(httparse::Status::Complete(wire.len()))
+    );
     assert_eq!(response.code, Some(head.status()));
     if head.reason().is_ascii() {
         assert_eq!(response.reason.map(str::as_bytes), Some(head.reason()));
@@ -106,12 +117,14 @@ fn check_response(head: &ResponseHead, wire: &[u8], method: &Method) {
     line.extend_from_slice(head.reason());
     line.extend_from_slice(b"\r\n");
     let again = written(&line, head.fields());
-    let (read, size) = ResponseHead::read(&again, method).expect("good").expect("whole");
+    let (read, size) = ResponseHead::read(&again, method)
+        .expect("good")
+        .expect("whole");
     assert_eq!(size, again.len());
     assert_eq!(read.status(), head.status());
     assert_eq!(read.reason(), head.reason());
     assert_eq!(read.length(), head.length());
-    assert!(read.fields().iter().eq(head.fields().iter()));
+    check_same(read.fields(), head.fields());
 }
 
 fn check_version(minor: Option<u8>, version: Version) {
@@ -127,13 +140,33 @@ fn check_fields(headers: &[httparse::Header<'_>], fields: &Fields) {
     for (header, field) in headers.iter().zip(fields.iter()) {
         assert_eq!(header.name, field.spelled);
         assert_eq!(header.value, field.value);
+        // A name, a colon, blanks, and the value or the blanks that are in its place.
+        let rest = field
+            .line
+            .strip_prefix(field.spelled.as_bytes())
+            .expect("the name");
+        let blanks = rest.strip_prefix(b":").expect("a colon");
+        let blanks = blanks.strip_suffix(field.value).expect("the value");
+        assert!(blanks.iter().all(|byte| matches!(byte, b' ' | b'\t')));
+    }
+}
+
+fn check_same(again: &Fields, first: &Fields) {
+    assert_eq!(again.len(), first.len());
+    for (again, first) in again.iter().zip(first.iter()) {
+        assert_eq!(
+            (again.name, again.spelled, again.value),
+            (first.name, first.spelled, first.value)
+        );
     }
 }
 
 /// The rules of RFC 9112 6 for a message that was accepted, on httparse's fields: there is one length at most.
 fn framing(headers: &[httparse::Header<'_>], version: Version) -> Option<Length> {
     let named = |name: &str| {
-        let mut found = headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+        let mut found = headers
+            .iter()
+            .filter(|header| header.name.eq_ignore_ascii_case(name));
         let first = found.next().map(|header| header.value);
         assert!(found.next().is_none(), "two of {name}");
         first

@@ -63,7 +63,8 @@ impl Fields {
     /// The first one's value, if it is ASCII.
     pub fn get_text(&self, name: Name) -> Option<&str> {
         let entry = self.entries.iter().find(|entry| entry.name == name)?;
-        Some(self.buffer.text(entry.value)).filter(|text| text.len() == entry.value.len())
+        let is_ascii = self.buffer.bytes(entry.value).is_ascii();
+        is_ascii.then(|| self.buffer.text(entry.value))
     }
 
     /// For names that [`Name`] does not know too, in any case.

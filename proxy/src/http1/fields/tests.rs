@@ -1,4 +1,5 @@
 use super::*;
+use crate::http1::lines::Line;
 
 /// Every name and how it is recognised.
 const NAMES: [(&str, Name); 19] = [
@@ -163,4 +164,48 @@ fn size_is_what_is_written() {
     fields.write(&mut out);
     assert_eq!(out, b"before A: b\r\nContent-Type: text/plain\r\nX: \r\n");
     assert_eq!(fields.size(), out.len() - "before ".len());
+}
+
+/// Also where another value makes the buffer keep its bytes apart.
+#[test]
+fn a_value_is_text_if_it_is_ascii() {
+    for other in [&b"plain"[..], b"\xe4"] {
+        let mut fields = Fields::default();
+        fields.push("Host", b"a.example");
+        fields.push("User-Agent", "\u{e4}".as_bytes());
+        fields.push("Cookie", b"a=\xe4");
+        fields.push("Server", b"");
+        fields.push("X-Other", other);
+        assert_eq!(fields.get_text(Name::Host), Some("a.example"));
+        assert_eq!(fields.get_text(Name::Server), Some(""));
+        for name in [Name::UserAgent, Name::Cookie, Name::Date] {
+            assert_eq!(fields.get_text(name), None, "{name:?}");
+        }
+        assert_eq!(fields.get(Name::Cookie), Some(&b"a=\xe4"[..]));
+    }
+}
+
+#[test]
+fn a_line_is_name_and_value_and_what_stands_between() {
+    let block = b"A: b\r\nC:\t d \r\nE:\r\nF: \t\r\ng:h\xe4\r\n\r\n";
+    let mut reader = FieldsReader::default();
+    let mut start = 0;
+    for text in [&b"A: b"[..], b"C:\t d ", b"E:", b"F: \t", b"g:h\xe4"] {
+        reader.line(Line { start, text }).unwrap();
+        start += text.len() + 2;
+    }
+    let mut fields = reader.finish(block);
+    fields.push("I", b"j");
+    fields.push("K", b"");
+    let lines: Vec<_> = fields.iter().map(|field| field.line).collect();
+    let expected = [
+        &b"A: b"[..],
+        b"C:\t d",
+        b"E:",
+        b"F: \t",
+        b"g:h\xe4",
+        b"I: j",
+        b"K: ",
+    ];
+    assert_eq!(lines, expected);
 }
