@@ -8,10 +8,12 @@ use std::{env, fs};
 
 use anyhow::{Context as _, bail};
 use lintel_common::shutdown::Shutdown;
+use serde_json::Value;
 
+use super::ask;
 use super::child::Child;
 use super::options::Options;
-use super::proxy::{Kind, Settings};
+use super::proxy::{Kind, Role, Settings};
 use super::targets::Probe;
 use super::workload::{self, Workload};
 
@@ -130,7 +132,23 @@ impl Candidate {
         command.join(" ")
     }
 
-    /// Returns once it gives right answers.
+    /// It gives right answers, from all targets: with those that are not checked yet ours would not share out evenly.
+    fn serves(&self, probe: Probe) -> anyhow::Result<()> {
+        probe.ask(self.settings.http)?;
+        if self.kind.role() == Role::Ours {
+            let health = ask::get(self.settings.admin, "/target-health")?;
+            let health: Value = serde_json::from_slice(&health)?;
+            let targets = health
+                .pointer("/target_groups/0/targets")
+                .and_then(Value::as_array);
+            if !targets.is_some_and(|all| all.iter().all(|target| target["state"] == "healthy")) {
+                bail!("its targets are not healthy");
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns once it serves.
     pub(super) fn start(&self, probe: Probe, stop: &Shutdown) -> anyhow::Result<Child> {
         if self.kind.file().is_some() {
             fs::write(&self.file, &self.configuration)
@@ -143,7 +161,7 @@ impl Candidate {
             .join(format!("{}.messages", self.kind.name()));
         let mut child = Child::start(&self.program, &arguments, messages)?;
         let patience = Instant::now() + START_TIMEOUT;
-        while let Err(reason) = probe.ask(self.settings.http) {
+        while let Err(reason) = self.serves(probe) {
             if let Some(status) = child.ended()? {
                 bail!(
                     "{} ended at once ({status}): {}",
