@@ -88,13 +88,14 @@ fn rewrite(c: &mut Criterion) {
         load_balancer: "lintel",
     };
     let mut group = c.benchmark_group("headers");
-    let mut out = Vec::new();
+    let (mut out, mut id) = (Vec::new(), Vec::new());
     for (name, head) in [("small", small()), ("browser", browser())] {
         group.bench_function(format!("to_target/{name}"), |b| {
             b.iter(|| {
                 out.clear();
-                let trace_id = trace_id(head.fields(), black_box(0x6955_4b80), black_box(7));
-                to_target(&head, "www.example.com", &client, &trace_id, &mut out)
+                id.clear();
+                trace_id(head.fields(), black_box(0x6955_4b80), black_box(7), &mut id);
+                to_target(&head, "www.example.com", &client, &id, &mut out)
             });
         });
     }

@@ -44,7 +44,9 @@ pub struct Record {
     started: Instant,
     started_at: SystemTime,
     request: Option<Rc<RequestHead>>,
-    received: Rc<Cell<u64>>,
+    received: u64,
+    /// What its body's side counts itself.
+    body: Option<Rc<Cell<u64>>>,
     sent: u64,
     upgraded: bool,
     finished: bool,
@@ -69,7 +71,7 @@ impl Record {
         request: &Rc<RequestHead>,
     ) -> Self {
         let mut record = Self::new(recorder, connection);
-        record.received.set(request.wire_size() as u64);
+        record.received = request.wire_size() as u64;
         record.request = Some(Rc::clone(request));
         record
     }
@@ -92,7 +94,8 @@ impl Record {
             started: Instant::now(),
             started_at: SystemTime::now(),
             request: None,
-            received: Rc::default(),
+            received: 0,
+            body: None,
             sent: 0,
             upgraded: false,
             finished: false,
@@ -121,9 +124,18 @@ impl Record {
         since.map_or(0, |since| since.as_secs())
     }
 
-    /// Where the request's body counts its bytes.
-    pub fn received(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.received)
+    /// Bytes of the request's body, or of a WebSocket.
+    pub fn received(&mut self, bytes: u64) {
+        self.received += bytes;
+    }
+
+    /// Where a body counts its bytes that may end in other hands than the record.
+    pub fn body(&mut self) -> Rc<Cell<u64>> {
+        Rc::clone(self.body.get_or_insert_default())
+    }
+
+    fn all_received(&self) -> u64 {
+        self.received + self.body.as_ref().map_or(0, |body| body.get())
     }
 
     pub fn sent(&mut self, bytes: u64) {
@@ -153,8 +165,9 @@ impl Record {
         self.recorder.metrics.fixed_responses.inc();
     }
 
-    pub fn trace_id(&mut self, value: Vec<u8>) {
-        self.trace_id = Some(value);
+    pub fn trace_id(&mut self, value: &[u8]) {
+        // Only a line of the log needs it.
+        self.trace_id = self.recorder.log.is_some().then(|| value.to_vec());
     }
 
     /// A target was chosen; called again when another one is tried.
@@ -235,7 +248,7 @@ impl Record {
             response_processing_time: seconds(self.target_answered, self.answered),
             elb_status_code: self.status,
             target_status_code: self.target_status,
-            received_bytes: self.received.get(),
+            received_bytes: self.all_received(),
             sent_bytes: self.sent,
             request_line: self.request_line(),
             user_agent: self
@@ -323,7 +336,7 @@ impl Drop for Record {
         self.recorder
             .metrics
             .processed_bytes
-            .inc_by(self.received.get() + self.sent);
+            .inc_by(self.all_received() + self.sent);
         if let Some(log) = &self.recorder.log
             && let Ok(mut line) = serde_json::to_vec(&self.line())
         {

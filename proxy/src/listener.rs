@@ -159,10 +159,13 @@ impl Listener {
             port: routes.port,
             load_balancer: &settings.name,
         };
-        let trace_id = headers::trace_id(head.fields(), record.created_at(), rand::random());
-        let mut bytes = self.pool.buffers.lend();
+        let buffers = &self.pool.buffers;
+        let (mut trace_id, mut bytes) = (buffers.lend(), buffers.lend());
+        let (now, random) = (record.created_at(), rand::random());
+        headers::trace_id(head.fields(), now, random, &mut trace_id);
         let rewritten = headers::to_target(head, host, &client_side, &trace_id, &mut bytes);
-        record.trace_id(trace_id);
+        record.trace_id(&trace_id);
+        buffers.give_back(trace_id);
         let request = Outgoing {
             head: bytes,
             method: head.method().clone(),
@@ -174,7 +177,7 @@ impl Listener {
             settings,
         };
         let answer = forwarder.forward(&request, client, record).await;
-        self.pool.buffers.give_back(request.head);
+        buffers.give_back(request.head);
         let (head, exchange) = answer?;
         record.target_answered(head.status());
         Ok(Answer::Target {

@@ -228,7 +228,7 @@ fn crossing(head: &ResponseHead, trailers: bool) -> impl Iterator<Item = Field<'
 }
 
 /// `Root=1-TIME-RANDOM`, or what the client sent with a `Self` of ours in front, in place of any other `Self`.
-pub fn trace_id(fields: &Fields, now: u64, random: u128) -> Vec<u8> {
+pub fn trace_id(fields: &Fields, now: u64, random: u128, merged: &mut Vec<u8>) {
     let received = fields.get(Name::XAmznTraceId).unwrap_or_default();
     let parts = || {
         received
@@ -237,7 +237,6 @@ pub fn trace_id(fields: &Fields, now: u64, random: u128) -> Vec<u8> {
             .filter(|part| !part.is_empty())
     };
     let has_root = parts().any(|part| part.starts_with(b"Root="));
-    let mut merged = Vec::with_capacity(48 + received.len());
     merged.extend_from_slice(if has_root { b"Self=1-" } else { b"Root=1-" });
     merged.extend_from_slice(&hexadecimal::<8>(now.into()));
     merged.push(b'-');
@@ -246,7 +245,6 @@ pub fn trace_id(fields: &Fields, now: u64, random: u128) -> Vec<u8> {
         merged.push(b';');
         merged.extend_from_slice(part);
     }
-    merged
 }
 
 pub fn is_websocket(fields: &Fields) -> bool {

@@ -29,22 +29,27 @@ const MOST_AHEAD: usize = 64 * 1024;
 /// What a worker lends to the connection that is being polled.
 pub struct Buffers {
     input: RefCell<Box<[u8]>>,
-    /// Emptied, and kept for the next message that is put together.
-    output: RefCell<Vec<u8>>,
-    /// The same for requests, which are kept until they are answered.
-    request: RefCell<Vec<u8>>,
+    /// Empty ones, for what is small and soon over.
+    spare: RefCell<Vec<Vec<u8>>>,
 }
 
+/// Spare buffers of a worker, and how large one may be.
+const MOST_SPARE: usize = 256;
+const LARGEST_SPARE: usize = 4 * FLAT;
+
 impl Buffers {
-    /// An empty buffer for a request's head.
+    /// An empty buffer, for a message that is put together or a head that is kept until it is answered.
     pub fn lend(&self) -> Vec<u8> {
-        self.request.take()
+        self.spare.borrow_mut().pop().unwrap_or_default()
     }
 
     /// What was lent is not needed any more.
-    pub fn give_back(&self, mut request: Vec<u8>) {
-        request.clear();
-        self.request.replace(request);
+    pub fn give_back(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.spare.borrow_mut();
+        if (1..=LARGEST_SPARE).contains(&buffer.capacity()) && spare.len() < MOST_SPARE {
+            buffer.clear();
+            spare.push(buffer);
+        }
     }
 }
 
@@ -52,8 +57,7 @@ impl Default for Buffers {
     fn default() -> Self {
         Self {
             input: RefCell::new(vec![0; LARGEST_READ].into_boxed_slice()),
-            output: RefCell::default(),
-            request: RefCell::default(),
+            spare: RefCell::default(),
         }
     }
 }
@@ -173,7 +177,7 @@ impl Wire {
         loop {
             if self.has_input() {
                 let (taken, result) = take(cx, &self.input[self.taken..]);
-                self.consume(taken);
+                self.consume(buffers, taken);
                 if let Some(result) = result {
                     return Poll::Ready(Ok(result));
                 }
@@ -184,11 +188,11 @@ impl Wire {
                 return Poll::Ready(Err(ErrorKind::UnexpectedEof.into()));
             }
             if self.has_input() {
-                self.keep(fresh);
+                self.keep(buffers, fresh);
                 continue;
             }
             let (taken, result) = take(cx, fresh);
-            self.keep(&fresh[taken..]);
+            self.keep(buffers, &fresh[taken..]);
             if let Some(result) = result {
                 return Poll::Ready(Ok(result));
             }
@@ -204,7 +208,7 @@ impl Wire {
             }
             let mut buffer = buffers.input.borrow_mut();
             let fresh = ready!(self.poll_read(cx, &mut buffer))?;
-            self.keep(fresh);
+            self.keep(buffers, fresh);
         }
         Poll::Ready(Ok(()))
     }
@@ -215,7 +219,7 @@ impl Wire {
         cx: &mut Context<'_>,
         buffers: &Buffers,
     ) -> Poll<io::Result<()>> {
-        self.consume(self.unread());
+        self.consume(buffers, self.unread());
         while !self.ended {
             let mut buffer = buffers.input.borrow_mut();
             ready!(self.poll_read(cx, &mut buffer))?;
@@ -259,17 +263,23 @@ impl Wire {
         self.read_size = self.read_size.min(self.most_read);
     }
 
-    fn keep(&mut self, fresh: &[u8]) {
+    fn keep(&mut self, buffers: &Buffers, fresh: &[u8]) {
+        if fresh.is_empty() {
+            return;
+        }
+        if self.input.capacity() == 0 {
+            self.input = buffers.lend();
+        }
         // What was taken must not pile up in front of what never is.
         self.input.drain(..self.taken);
         self.taken = 0;
         self.input.extend_from_slice(fresh);
     }
 
-    fn consume(&mut self, bytes: usize) {
+    fn consume(&mut self, buffers: &Buffers, bytes: usize) {
         self.taken += bytes;
         if self.taken == self.input.len() {
-            self.input = Vec::new();
+            buffers.give_back(std::mem::take(&mut self.input));
             self.taken = 0;
         }
     }
@@ -282,7 +292,7 @@ impl Wire {
     /// As [`queue`](Self::queue), for a message that is put together in place.
     pub fn put_together(&mut self, buffers: &Buffers) -> &mut Vec<u8> {
         if self.output.capacity() == 0 {
-            self.output = buffers.output.take();
+            self.output = buffers.lend();
         }
         &mut self.output
     }
@@ -349,12 +359,7 @@ impl Wire {
             return;
         }
         self.written = 0;
-        self.output.clear();
-        if self.output.capacity() <= 4 * FLAT {
-            buffers.output.replace(std::mem::take(&mut self.output));
-        } else {
-            self.output = Vec::new();
-        }
+        buffers.give_back(std::mem::take(&mut self.output));
     }
 
     /// Says that nothing more will be sent.

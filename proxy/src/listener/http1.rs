@@ -51,9 +51,10 @@ pub(super) async fn serve(
     );
     let then = loop {
         let then = match client.next().await {
-            // In a box: while the connection is idle, it is nothing.
             Next::Request(head) => {
-                Box::pin(listener.serve_request(head, &mut client, &connection, expires)).await
+                listener
+                    .serve_request(head, &mut client, &connection, expires)
+                    .await
             }
             Next::Unreadable(malformed) => {
                 tracing::debug!(peer = %connection.peer, error = %malformed, "malformed request");
@@ -118,7 +119,7 @@ impl Listener {
         let head = Rc::new(head);
         let mut record = Record::open(&self.recorder, connection, &head);
         let before = client.wire.sent();
-        client.begin(&head, record.received());
+        client.begin(&head);
         let routes = self.current();
         let inbound = Inbound {
             routes: &routes.0,
@@ -174,6 +175,7 @@ impl Listener {
         if let Some(error) = ended {
             record.fail(error);
         }
+        record.received(client.content_received());
         record.sent(client.wire.sent() - before);
         record.finish();
         then
@@ -289,7 +291,6 @@ async fn switch(
         idle_timeout,
     )
     .await;
-    let received = record.received();
-    received.set(received.get() + client.wire.received() - before);
+    record.received(client.wire.received() - before);
     ended
 }

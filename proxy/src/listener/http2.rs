@@ -33,13 +33,13 @@ impl Listener {
             &parts,
             length.unwrap_or(crate::http1::Length::Empty),
         ));
-        let record = Record::open(&self.recorder, &connection, &head);
+        let mut record = Record::open(&self.recorder, &connection, &head);
         let client = Http2Client::new(
             body,
             &head,
             Rc::clone(&connection),
             Rc::clone(&self.pool.buffers),
-            record.received(),
+            record.body(),
         );
         // In a box: hyper moves it about.
         Box::pin(async move {

@@ -40,8 +40,9 @@ fn http2(lines: &[(&str, &str)]) -> RequestHead {
 /// The target's head, read back.
 fn rewritten(head: &RequestHead) -> (RequestHead, Rewritten) {
     let mut out = Vec::new();
-    let trace_id = trace_id(head.fields(), 0x1234, 0xabc);
-    let rewritten = to_target(head, host(head).unwrap(), &CLIENT, &trace_id, &mut out);
+    let mut id = Vec::new();
+    trace_id(head.fields(), 0x1234, 0xabc, &mut id);
+    let rewritten = to_target(head, host(head).unwrap(), &CLIENT, &id, &mut out);
     let (head, length) = RequestHead::read(&out).unwrap().expect("a whole head");
     assert_eq!(length, out.len());
     (head, rewritten)
@@ -218,7 +219,8 @@ fn trace_ids_are_made_or_merged() {
         if !received.is_empty() {
             fields.push("x-amzn-trace-id", received.as_bytes());
         }
-        let merged = trace_id(&fields, 0x1234, 0xabc);
+        let mut merged = Vec::new();
+        trace_id(&fields, 0x1234, 0xabc, &mut merged);
         assert_eq!(std::str::from_utf8(&merged), Ok(expected));
     }
 }

@@ -1,7 +1,6 @@
 //! A client's HTTP/1.1 connection as one task sees it: the next request's head, its body on the way to a target, the
 //! response on the way back, the end. What is said in a response is decided elsewhere.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -70,10 +69,6 @@ pub(super) struct ClientConnection {
 #[derive(Debug)]
 struct Upload {
     transfer: Transfer,
-    /// Counts its content for the record.
-    received: Rc<Cell<u64>>,
-    /// Of the head.
-    received_before: u64,
     /// The client waits for the word to send it.
     expects_continue: bool,
     /// The client knows interim responses.
@@ -133,8 +128,8 @@ impl ClientConnection {
         .await
     }
 
-    /// The body of this request is what comes next; `received` counts its content.
-    pub(super) fn begin(&mut self, head: &RequestHead, received: Rc<Cell<u64>>) {
+    /// The body of this request is what comes next.
+    pub(super) fn begin(&mut self, head: &RequestHead) {
         let framing = match head.length() {
             Length::Chunked => Framing::Chunked {
                 trailers: headers::offers_trailers(head.fields()),
@@ -145,8 +140,6 @@ impl ClientConnection {
         self.answering = false;
         self.upload = Upload {
             transfer: Transfer::new(Decoder::new(head.length()), framing),
-            received_before: received.get(),
-            received,
             expects_continue: head.expects_continue(),
             interim: head.version() >= Version::HTTP_11,
         };
@@ -155,6 +148,11 @@ impl ClientConnection {
     /// The request has come to its end, and what follows is another one.
     pub(super) fn has_whole_request(&self) -> bool {
         self.upload.transfer.is_read()
+    }
+
+    /// Bytes of the request's content so far.
+    pub(super) fn content_received(&self) -> u64 {
+        self.upload.transfer.moved()
     }
 
     /// Takes what has come of a body that nobody gets, up to a bound.
@@ -173,7 +171,6 @@ impl ClientConnection {
             Poll::Ready(())
         })
         .await;
-        self.upload.count();
     }
 
     /// Sends what was put together on the wire.
@@ -252,7 +249,8 @@ impl ClientConnection {
     /// Ends the connection so that the client gets what was sent.
     pub(super) async fn close(mut self) {
         let still_sending = !self.has_whole_request() || self.wire.has_input();
-        let last = Instant::now() + LINGER;
+        let mut last = Instant::now() + LINGER;
+        let mut stopping = false;
         let mut seen = self.wire.received();
         let mut until = Instant::now() + LINGER_SILENT;
         let mut shut_down = false;
@@ -260,6 +258,9 @@ impl ClientConnection {
             self.stop.watch(cx);
             if self.stop.is_expired() {
                 return Poll::Ready(());
+            }
+            if self.stop.is_requested() && !std::mem::replace(&mut stopping, true) {
+                last = last.min(Instant::now() + self.options.drain_grace);
             }
             if !shut_down {
                 match self.wire.poll_shutdown(cx, &self.buffers) {
@@ -286,16 +287,9 @@ impl Upload {
     fn none() -> Self {
         Self {
             transfer: Transfer::new(Decoder::new(Length::Empty), Framing::Plain),
-            received: Rc::default(),
-            received_before: 0,
             expects_continue: false,
             interim: false,
         }
-    }
-
-    fn count(&self) {
-        self.received
-            .set(self.received_before + self.transfer.moved());
     }
 }
 
@@ -307,9 +301,7 @@ impl Client for ClientConnection {
             upload,
             ..
         } = self;
-        let sent = upload.transfer.poll(cx, buffers, wire, to);
-        upload.count();
-        sent
+        upload.transfer.poll(cx, buffers, wire, to)
     }
 
     fn is_untouched(&self) -> bool {
