@@ -253,6 +253,7 @@ const DIFFERENCES: [Reason; 28] = [
             Malformed::ContentLength,
             Malformed::RepeatedContentLength,
             Malformed::TransferEncoding,
+            Malformed::TransferEncodingInHttp10,
         ]) && it.hyper_reads_status(|_| true)
     }),
     Reason(
@@ -284,7 +285,7 @@ const DIFFERENCES: [Reason; 28] = [
     }),
     // Trailers
     Reason("hyper judges trailers only when their end has come", |it| {
-        it.refused.is_some() && it.theirs == Outcome::Incomplete && it.has("\r\n0\r\n")
+        it.refused.is_some() && it.theirs == Outcome::Incomplete && it.has("chunked")
     }),
     Reason(
         "what only a head may say does not go on in trailers",
