@@ -8,7 +8,7 @@ use http::{Method, Response, Version};
 use hyper::ext::ReasonPhrase;
 
 use crate::gateway_error::GatewayError;
-use crate::http1::{Field, Fields, Length, Name, RequestHead, ResponseHead, limits};
+use crate::http1::{Fields, Length, Name, RequestHead, ResponseHead, limits};
 
 /// The client connection's part in a request to a target.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +67,23 @@ pub fn host(head: &RequestHead) -> Result<&str, GatewayError> {
     }
 }
 
+/// Whether a byte may stand in a host's name.
+const IN_HOST: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        allowed[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~%!$&'()*+;=";
+    let mut at = 0;
+    while at < others.len() {
+        allowed[others[at] as usize] = true;
+        at += 1;
+    }
+    allowed
+};
+
 /// A name or address and perhaps a port; anything else would mean different hosts to different readers.
 fn is_host(host: &str) -> bool {
     let name = crate::rule::without_port(host);
@@ -76,11 +93,7 @@ fn is_host(host: &str) -> bool {
         rest.strip_suffix(']')
             .is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok())
     } else {
-        let allowed = |byte: u8| {
-            matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'
-                | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
-        };
-        !name.is_empty() && name.bytes().all(allowed)
+        !name.is_empty() && name.bytes().all(|byte| IN_HOST[usize::from(byte)])
     };
     name_is_one && port
 }
@@ -109,20 +122,20 @@ pub fn to_target(
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     if fields.get(Name::Host).is_none() {
-        write_host(host, client, "Host", out);
+        write_host(host, client, b"Host", out);
     }
     let listed = Listed::of(fields);
     let mut cookies_written = false;
-    for field in fields.iter() {
-        match field.name {
-            Name::Host => write_host(host, client, field.spelled, out),
+    for (name, line) in fields.lines() {
+        match name {
+            Name::Host => write_host(host, client, name_of(line), out),
             Name::Cookie if head.version() == Version::HTTP_2 => {
                 if !std::mem::replace(&mut cookies_written, true) {
                     write_cookies(fields, out);
                 }
             }
-            name if is_ours(name) || is_of_one_hop(name) || listed.contains(&field) => {}
-            _ => write_line(&field, out),
+            name if is_ours(name) || is_of_one_hop(name) || listed.contains(name, line) => {}
+            _ => write_line(line, out),
         }
     }
     if websocket {
@@ -164,8 +177,11 @@ pub fn to_client(head: &ResponseHead, how: &ToClient, out: &mut Vec<u8>) {
     out.push(b' ');
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
-    for field in crossing(head, how.trailers) {
-        write_line(&field, out);
+    let crossing = Crossing::of(head, how.trailers);
+    for (name, line) in head.fields().lines() {
+        if crossing.crosses(name, line) {
+            write_line(line, out);
+        }
     }
     if how.switching {
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
@@ -203,9 +219,11 @@ pub fn own_to_client(response: &Response<Bytes>, how: &ToClient, out: &mut Vec<u
 /// The same for HTTP/2, which has no fields for its framing.
 pub fn to_http2_client(head: &ResponseHead, trailers: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(head.fields().len());
-    for field in crossing(head, trailers) {
+    let crossing = Crossing::of(head, trailers);
+    for field in head.fields().iter() {
         // The codec has let pass nothing that is not one.
-        if let Ok(name) = HeaderName::from_bytes(field.spelled.as_bytes())
+        if crossing.crosses(field.name, field.spelled.as_bytes())
+            && let Ok(name) = HeaderName::from_bytes(field.spelled.as_bytes())
             && let Ok(value) = HeaderValue::from_bytes(field.value)
         {
             headers.append(name, value);
@@ -214,17 +232,33 @@ pub fn to_http2_client(head: &ResponseHead, trailers: bool) -> HeaderMap {
     headers
 }
 
-/// The target's fields that are for the client.
-fn crossing(head: &ResponseHead, trailers: bool) -> impl Iterator<Item = Field<'_>> {
-    let listed = Listed::of(head.fields());
-    // RFC 9110 8.6
-    let no_length = matches!(head.status(), 100..=199 | 204) || head.length() == Length::Chunked;
-    head.fields().iter().filter(move |field| match field.name {
-        // What it names is sent at the end of the body, and only that.
-        Name::Trailer => trailers,
-        Name::ContentLength if no_length => false,
-        name => !is_of_one_hop(name) && !listed.contains(field),
-    })
+/// Which of a target's fields are for the client.
+struct Crossing<'h> {
+    listed: Listed<'h>,
+    trailers: bool,
+    length: bool,
+}
+
+impl<'h> Crossing<'h> {
+    fn of(head: &'h ResponseHead, trailers: bool) -> Self {
+        // RFC 9110 8.6
+        let no_length =
+            matches!(head.status(), 100..=199 | 204) || head.length() == Length::Chunked;
+        Self {
+            listed: Listed::of(head.fields()),
+            trailers,
+            length: !no_length,
+        }
+    }
+
+    fn crosses(&self, name: Name, line: &[u8]) -> bool {
+        match name {
+            // What it names is sent at the end of the body, and only that.
+            Name::Trailer => self.trailers,
+            Name::ContentLength if !self.length => false,
+            name => !is_of_one_hop(name) && !self.listed.contains(name, line),
+        }
+    }
 }
 
 /// `Root=1-TIME-RANDOM`, or what the client sent with a `Self` of ours in front, in place of any other `Self`.
@@ -308,10 +342,10 @@ impl<'a> Listed<'a> {
     }
 
     /// Named there, some go on all the same: nobody can make the proxy drop what it routes, frames or identifies by.
-    fn contains(&self, field: &Field<'_>) -> bool {
-        let essential = matches!(field.name, Name::Host | Name::ContentLength | Name::Cookie);
+    fn contains(&self, name: Name, line: &[u8]) -> bool {
+        let essential = matches!(name, Name::Host | Name::ContentLength | Name::Cookie);
         self.connection
-            .is_some_and(|fields| !essential && fields.has_token(Name::Connection, field.spelled))
+            .is_some_and(|fields| !essential && fields.has_token(Name::Connection, name_of(line)))
     }
 }
 
@@ -328,14 +362,16 @@ fn write_cookies(fields: &Fields, out: &mut Vec<u8>) {
 }
 
 /// Without a port on the standard ports, with the listener's on others, in lower case.
-fn write_host(host: &str, client: &ClientSide<'_>, spelled: &str, out: &mut Vec<u8>) {
+fn write_host(host: &str, client: &ClientSide<'_>, spelled: &[u8], out: &mut Vec<u8>) {
     let name = match crate::rule::without_port(host) {
         "" => client.load_balancer,
         name => name,
     };
-    out.extend_from_slice(spelled.as_bytes());
+    out.extend_from_slice(spelled);
     out.extend_from_slice(b": ");
-    out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
+    let start = out.len();
+    out.extend_from_slice(name.as_bytes());
+    out[start..].make_ascii_lowercase();
     if !matches!(client.port, 80 | 443) {
         out.push(b':');
         decimal(client.port.into(), out);
@@ -369,9 +405,14 @@ fn write(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// What stands before the colon.
+fn name_of(line: &[u8]) -> &[u8] {
+    line.split(|byte| *byte == b':').next().unwrap_or_default()
+}
+
 /// As it came.
-fn write_line(field: &Field<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(field.line);
+fn write_line(line: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(line);
     out.extend_from_slice(b"\r\n");
 }
 

@@ -25,8 +25,6 @@ pub struct Field<'a> {
     pub spelled: &'a str,
     /// Without the blanks around it.
     pub value: &'a [u8],
-    /// Both, and what stands between them: a colon, and blanks as they were sent.
-    pub line: &'a [u8],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +44,14 @@ impl Fields {
 
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> + Clone {
         self.entries.iter().map(|entry| entry.field(&self.buffer))
+    }
+
+    /// Each field's name and line, which is all that most of who passes them on want.
+    pub fn lines(&self) -> impl Iterator<Item = (Name, &[u8])> {
+        self.entries.iter().map(|entry| {
+            let line = entry.spelled.to(entry.value);
+            (entry.name, self.buffer.bytes(line))
+        })
     }
 
     /// The first one's value.
@@ -79,9 +85,9 @@ impl Fields {
     }
 
     /// Whether one of the comma-separated items of all the lines of that name is the token, in any case.
-    pub fn has_token(&self, name: Name, token: &str) -> bool {
+    pub fn has_token(&self, name: Name, token: impl AsRef<[u8]>) -> bool {
         self.get_all(name)
-            .any(|value| items(value).any(|item| item.eq_ignore_ascii_case(token.as_bytes())))
+            .any(|value| items(value).any(|item| item.eq_ignore_ascii_case(token.as_ref())))
     }
 
     /// The caller has a valid name and a valid value, without blanks around it.
@@ -167,7 +173,6 @@ impl Entry {
             name: self.name,
             spelled: buffer.text(self.spelled),
             value: buffer.bytes(self.value),
-            line: buffer.bytes(self.spelled.to(self.value)),
         }
     }
 }

@@ -194,7 +194,7 @@ fn the_hosts_port_is_the_listeners_or_none() {
     ] {
         let client = ClientSide { port, ..CLIENT };
         let mut out = Vec::new();
-        write_host(host, &client, "Host", &mut out);
+        write_host(host, &client, b"Host", &mut out);
         assert_eq!(out, format!("Host: {expected}\r\n").as_bytes());
     }
     let (head, _) = rewritten(&request("GET / HTTP/1.0", &[]));

@@ -197,7 +197,7 @@ fn a_line_is_name_and_value_and_what_stands_between() {
     let mut fields = reader.finish(block);
     fields.push("I", b"j");
     fields.push("K", b"");
-    let lines: Vec<_> = fields.iter().map(|field| field.line).collect();
+    let lines: Vec<_> = fields.lines().map(|(_, line)| line).collect();
     let expected = [
         &b"A: b"[..],
         b"C:\t d",
