@@ -140,13 +140,12 @@ fn check_fields(headers: &[httparse::Header<'_>], fields: &Fields) {
     for (header, field) in headers.iter().zip(fields.iter()) {
         assert_eq!(header.name, field.spelled);
         assert_eq!(header.value, field.value);
-        // A name, a colon, blanks, and the value or the blanks that are in its place.
-        let rest = field
-            .line
-            .strip_prefix(field.spelled.as_bytes())
-            .expect("the name");
+    }
+    // A line: a name, a colon, blanks, and the value or the blanks that are in its place.
+    for (header, (_, line)) in headers.iter().zip(fields.lines()) {
+        let rest = line.strip_prefix(header.name.as_bytes()).expect("the name");
         let blanks = rest.strip_prefix(b":").expect("a colon");
-        let blanks = blanks.strip_suffix(field.value).expect("the value");
+        let blanks = blanks.strip_suffix(header.value).expect("the value");
         assert!(blanks.iter().all(|byte| matches!(byte, b' ' | b'\t')));
     }
 }
