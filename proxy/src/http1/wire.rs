@@ -139,7 +139,9 @@ impl Wire {
 
     /// The connection is no more, as far as can be seen without reading what came before.
     pub fn is_reset(&self, cx: &mut Context<'_>) -> bool {
-        let readiness = pin!(self.stream.tcp().ready(Interest::READABLE));
+        // What is not asked for is not told.
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let readiness = pin!(self.stream.tcp().ready(both));
         matches!(readiness.poll(cx), Poll::Ready(Ok(ready)) if ready.is_write_closed())
     }
 

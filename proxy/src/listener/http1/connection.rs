@@ -199,6 +199,8 @@ impl ClientConnection {
         let buffers = Rc::clone(&self.buffers);
         exchange.wire().read_at_most(LARGEST_READ);
         self.answering = true;
+        // It has waited for the head; from here on it waits anew.
+        self.half_closed = None;
         headers::to_client(head, how, self.wire.put_together(&buffers));
         let framing = if how.chunked {
             Framing::Chunked {
