@@ -73,6 +73,7 @@ fn compare(options: &Options) -> anyhow::Result<bool> {
     let stop = stop_at_signals()?;
     let progress = Progress::new();
     let workloads = feasible(options, &progress)?;
+    progress.done(&prospect(&workloads, options));
     let settings = Settings {
         threads: options.threads.get(),
         duration: options.seconds,
@@ -105,6 +106,27 @@ fn feasible(options: &Options, progress: &Progress) -> anyhow::Result<Vec<&'stat
         progress.done(&format!("{name} is left out: {reason}"));
     }
     Ok(workloads)
+}
+
+/// What is about to happen, and how long that takes if no round is disturbed.
+fn prospect(workloads: &[&Workload], options: &Options) -> String {
+    // Ours, the peers, and most often the relay; an idle one is started anew and waited for.
+    const IDLE: Duration = Duration::from_secs(6);
+    let proxies = options.peers().len() as u32 + 2;
+    let rounds = options.rounds.get() as u32;
+    let time = workloads.iter().map(|workload| match workload.kind {
+        Kind::Idle => IDLE * proxies * rounds.min(rounds::MOST_IDLE_ROUNDS as u32),
+        _ => options.seconds.mul_f64(1.3) * proxies * rounds,
+    });
+    let minutes = time.sum::<Duration>().as_secs() / 60;
+    let time = match minutes {
+        0 => "less than a minute".to_owned(),
+        minutes => format!("{minutes} minutes or more"),
+    };
+    format!(
+        "{} workloads, {rounds} rounds each: {time}",
+        workloads.len()
+    )
 }
 
 fn measure_all(

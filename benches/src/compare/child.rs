@@ -61,11 +61,13 @@ impl Child {
         let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
-}
 
-impl Child {
     pub(super) fn end(&mut self) {
-        // Once it has ended there is nobody to signal.
+        // Once it was waited for, its id may be another process's.
+        if !matches!(self.process.try_wait(), Ok(None)) {
+            return;
+        }
+        // If it has ended meanwhile there is nobody to signal.
         let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
         let patience = Instant::now() + GRACE;
         while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < patience {

@@ -160,7 +160,9 @@ rotated order, and its processor time (user and system, all its processes) is di
 every check: status, length, the body's bytes (of long ones, samples), and at the origin the forwarding headers. Ratios
 are taken within a round, and the median of the rounds is told: they stand on a machine whose speed changes, where
 microseconds do not. `relay` passes bytes on without reading them, as the floor. A round in which somebody came to less
-than 80 % of the rate of his own best round is measured again.
+than 80 % of the rate of his own best round is measured again. In a closed loop a slow proxy is asked less; in the open
+loop of W8 latency counts from when a request was due, so waiting is in it (no coordinated omission). Memory is summed over
+a proxy's processes: pages that they share count for each.
 
 Exit codes: 0 measured; 1 there were errors, or too many rounds were disturbed; 2 could not start.";
 

@@ -17,6 +17,8 @@ use super::outcome::{Outcome, Row};
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) date: String,
+    /// The command line.
+    pub(super) command: String,
     pub(super) machine: Machine,
     workers: usize,
     /// How long each proxy is measured in a round.
@@ -44,6 +46,7 @@ impl Report {
     pub(super) fn new(options: &Options) -> Self {
         Self {
             date: httpdate::fmt_http_date(SystemTime::now()),
+            command: command(),
             machine: Machine::this(),
             workers: options.workers.get(),
             seconds: options.seconds.as_secs_f64(),
@@ -93,6 +96,22 @@ impl Report {
 
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// As it was typed, but for the place of the program.
+fn command() -> String {
+    let arguments = std::env::args().skip(1);
+    let words = arguments.map(|word| {
+        if word.contains(' ') {
+            format!("'{word}'")
+        } else {
+            word
+        }
+    });
+    std::iter::once("lintel-benches".to_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 impl Machine {

@@ -11,7 +11,7 @@ use super::workload::{Kind, Workload};
 const TRIES: usize = 3;
 
 /// Memory is the same in every round, and a round takes long.
-const MOST_IDLE_ROUNDS: usize = 3;
+pub(super) const MOST_IDLE_ROUNDS: usize = 3;
 
 pub(super) fn run(
     workload: &'static Workload,

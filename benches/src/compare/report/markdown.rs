@@ -11,8 +11,9 @@ use crate::compare::statistics::Spread;
 pub(super) fn preface(report: &Report) -> String {
     let machine = &report.machine;
     format!(
-        "{}; {} processors ({}), Linux {}; {} workers; at least {} rounds of {} s that count.\n\
-         Ratios are medians of the ratios within a round, (least-most).\n",
+        "`{}`\n\n{}; {} processors ({}), Linux {}; {} workers; at least {} rounds of {} s that count. Ratios are medians of \
+         the ratios within a round, (least-most).\n",
+        report.command,
         report.date,
         machine.processors,
         machine.model,
