@@ -2,13 +2,11 @@
 
 use std::io::{self, Read};
 use std::net::TcpStream;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::program::free_address;
-use crate::harness::{Program, Setup, Target, Wire, eventually, ok};
+use crate::harness::{Program, Target, Wire, ok};
 
 const MIB: usize = 1024 * 1024;
 const BODY: usize = 256 * MIB;
@@ -28,15 +26,8 @@ fn read_slowly(stream: &mut impl Read, length: usize) -> io::Result<()> {
 
 /// The program in front of the target, after a first exchange, and its memory then.
 fn running(target: &Target) -> (Program, TcpStream, usize) {
-    let address = free_address();
-    let listener = format!(
-        "\n[[listener]]\naddress = '127.0.0.1'\nport = {}\nprotocol = 'HTTP'\n\
-         default_action = {{ type = 'forward', target_group = 'app' }}\n",
-        address.port()
-    );
-    let setup = Setup::to([target.address]).more(&listener);
-    let program = Program::start(&setup, Stdio::null());
-    let stream = eventually("the listener", || TcpStream::connect(address).ok());
+    let (program, address) = Program::in_front_of(target);
+    let stream = TcpStream::connect(address).unwrap();
     let mut client = Wire::tcp(stream);
     assert_eq!(client.get("/first").status(), 200);
     let memory = program.memory();

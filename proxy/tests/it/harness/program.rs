@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Message, Setup, Wire, eventually, until};
+use super::{Message, Setup, Target, Wire, eventually, until};
 
 pub struct Program {
     pub child: Child,
@@ -20,6 +20,20 @@ pub fn free_address() -> SocketAddr {
 }
 
 impl Program {
+    /// One that forwards everything to the target, and where it listens.
+    pub fn in_front_of(target: &Target) -> (Self, SocketAddr) {
+        let address = free_address();
+        let listener = format!(
+            "[[listener]]\naddress = '127.0.0.1'\nport = {}\nprotocol = 'HTTP'\n\
+             default_action = {{ type = 'forward', target_group = 'app' }}",
+            address.port()
+        );
+        let setup = Setup::to([target.address]).more(&listener);
+        let program = Self::start(&setup, Stdio::null());
+        until("the listener", || TcpStream::connect(address).is_ok());
+        (program, address)
+    }
+
     pub fn start(setup: &Setup, stderr: Stdio) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let admin = free_address();
