@@ -73,7 +73,6 @@ fn compare(options: &Options) -> anyhow::Result<bool> {
     let stop = stop_at_signals()?;
     let progress = Progress::new();
     let workloads = feasible(options, &progress)?;
-    progress.done(&prospect(&workloads, options));
     let settings = Settings {
         threads: options.threads.get(),
         duration: options.seconds,
@@ -136,6 +135,8 @@ fn measure_all(
     progress: &Progress,
     report: &mut Report,
 ) -> anyhow::Result<()> {
+    // Told once it is known that somebody can be started.
+    let mut prospect = Some(prospect(workloads, options));
     // One testbed for those with an application behind, one for all others.
     for with_application in [false, true] {
         let belongs =
@@ -146,6 +147,9 @@ fn measure_all(
         }
         progress.now("starting everybody");
         let mut testbed = Testbed::start(&workloads, options, &settings.stop)?;
+        if let Some(line) = prospect.take() {
+            progress.done(&line);
+        }
         for workload in workloads {
             let rounds = options.rounds.get();
             let outcome = rounds::run(workload, rounds, &mut testbed, settings, progress)?;
