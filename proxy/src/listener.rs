@@ -1,5 +1,5 @@
 //! The way of a request, top to bottom. `Listener::answer` calls each stage once and gets a value back; no stage calls
-//! another. Around it, [`http1`] and [`http2`] speak with the client: they open the record, ask, turn an error into its
+//! another. Around it, `http1` and `http2` speak with the client: they open the record, ask, turn an error into its
 //! page, and move the response to where it belongs.
 
 mod http1;
