@@ -15,7 +15,7 @@ use super::child::Child;
 use super::options::Options;
 use super::proxy::{Kind, Role, Settings};
 use super::targets::Probe;
-use super::workload::{self, Workload};
+use super::workload::Workload;
 
 /// Where Debian keeps servers, which is not on everybody's PATH.
 const SERVER_DIRECTORIES: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
@@ -24,51 +24,63 @@ const SERVER_DIRECTORIES: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
 
+#[derive(Debug, Clone)]
 pub(super) struct Program {
-    pub(super) kind: Kind,
+    kind: Kind,
     file: PathBuf,
     version: String,
 }
 
 /// Those that take part in one of these: ours first, then the peers, the floor last.
 pub(super) fn programs(options: &Options, workloads: &[&Workload]) -> anyhow::Result<Vec<Program>> {
-    let ours = |kind| {
-        Ok(Program {
+    let mut programs = vec![
+        Program::ours(Kind::Lintel)?,
+        Program::ours(Kind::LintelLogging)?,
+    ];
+    for (kind, file) in options.peers() {
+        let program = Program::peer(kind, file)?;
+        if kind == Kind::Haproxy {
+            programs.push(Program {
+                kind: Kind::HaproxyLargeBuffers,
+                ..program.clone()
+            });
+        }
+        programs.push(program);
+    }
+    programs.push(Program::ours(Kind::Relay)?);
+    programs.retain(|program| {
+        let takes_part = |workload: &&Workload| program.kind.takes_part_in(workload);
+        workloads.iter().any(takes_part)
+    });
+    Ok(programs)
+}
+
+impl Program {
+    fn ours(kind: Kind) -> anyhow::Result<Self> {
+        Ok(Self {
             kind,
             file: env::current_exe().context("cannot find this program")?,
             version: String::new(),
         })
-    };
-    let mut programs = vec![ours(Kind::Lintel)];
-    programs.extend(options.peers().into_iter().map(|(kind, file)| {
+    }
+
+    fn peer(kind: Kind, file: Option<PathBuf>) -> anyhow::Result<Self> {
         let name = kind.name();
         let file = match file {
             Some(file) => file,
             None => find(name).with_context(|| {
-                format!(
-                    "{name} is not installed: {}; or leave it out of --peers",
-                    kind.remedy()
-                )
+                let remedy = kind.remedy();
+                format!("{name} is not installed: {remedy}; or leave it out of --peers")
             })?,
         };
         let version = version(&file, kind.version_argument())
             .with_context(|| format!("{} does not tell its version", file.display()))?;
-        Ok(Program {
+        Ok(Self {
             kind,
             file,
             version,
         })
-    }));
-    if workloads
-        .iter()
-        .any(|workload| workload.kind == workload::Kind::AccessLog)
-    {
-        programs.push(ours(Kind::LintelLogging));
     }
-    if workloads.iter().any(|workload| workload.has_floor()) {
-        programs.push(ours(Kind::Relay));
-    }
-    programs.into_iter().collect()
 }
 
 pub(super) fn find(name: &str) -> Option<PathBuf> {
@@ -117,7 +129,7 @@ impl Candidate {
         let name = [kind.name(), &version].join(" ");
         Self {
             kind,
-            name: name.trim_end().to_owned(),
+            name: name.trim_end().to_owned() + kind.variant(),
             file: settings.directory.join(kind.file().unwrap_or_default()),
             configuration: kind.configuration(&settings, &version),
             program: file,
@@ -158,7 +170,7 @@ impl Candidate {
         let messages = self
             .settings
             .directory
-            .join(format!("{}.messages", self.kind.name()));
+            .join(format!("{:?}.messages", self.kind));
         let mut child = Child::start(&self.program, &arguments, messages)?;
         let patience = Instant::now() + START_TIMEOUT;
         while let Err(reason) = self.serves(probe) {

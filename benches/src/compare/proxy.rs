@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::workload::{self, Workload};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Role {
@@ -30,6 +32,8 @@ pub(super) enum Kind {
     LintelLogging,
     Nginx,
     Haproxy,
+    /// The same for long bodies.
+    HaproxyLargeBuffers,
     Envoy,
     Relay,
 }
@@ -66,19 +70,39 @@ impl Kind {
     pub(super) fn role(self) -> Role {
         match self {
             Self::Lintel | Self::LintelLogging => Role::Ours,
-            Self::Nginx | Self::Haproxy | Self::Envoy => Role::Peer,
+            Self::Nginx | Self::Haproxy | Self::HaproxyLargeBuffers | Self::Envoy => Role::Peer,
             Self::Relay => Role::Floor,
         }
     }
 
+    /// Of the program.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Lintel => "lintel",
-            Self::LintelLogging => "lintel with access log",
+            Self::Lintel | Self::LintelLogging => "lintel",
             Self::Nginx => "nginx",
-            Self::Haproxy => "haproxy",
+            Self::Haproxy | Self::HaproxyLargeBuffers => "haproxy",
             Self::Envoy => "envoy",
             Self::Relay => "relay",
+        }
+    }
+
+    /// What distinguishes it from another with the same program.
+    pub(super) fn variant(self) -> &'static str {
+        match self {
+            Self::LintelLogging => " with access log",
+            Self::HaproxyLargeBuffers => " (64 KiB buffers)",
+            Self::Lintel | Self::Nginx | Self::Haproxy | Self::Envoy | Self::Relay => "",
+        }
+    }
+
+    pub(super) fn takes_part_in(self, workload: &Workload) -> bool {
+        match (workload.kind, self) {
+            (workload::Kind::AccessLog, _) => self.role() == Role::Ours,
+            (_, Self::LintelLogging) => false,
+            (_, Self::Haproxy) => !workload.has_long_bodies(),
+            (_, Self::HaproxyLargeBuffers) => workload.has_long_bodies(),
+            (_, Self::Relay) => workload.has_floor(),
+            (_, Self::Lintel | Self::Nginx | Self::Envoy) => true,
         }
     }
 
@@ -86,7 +110,7 @@ impl Kind {
     pub(super) fn remedy(self) -> &'static str {
         match self {
             Self::Nginx => "apt-get install nginx",
-            Self::Haproxy => "apt-get install haproxy",
+            Self::Haproxy | Self::HaproxyLargeBuffers => "apt-get install haproxy",
             Self::Envoy => "Debian has no package; name its file by --peers envoy=FILE",
             Self::Lintel | Self::LintelLogging | Self::Relay => "it is part of this program",
         }
@@ -95,7 +119,7 @@ impl Kind {
     /// Prints its version, somewhere.
     pub(super) fn version_argument(self) -> &'static str {
         match self {
-            Self::Nginx | Self::Haproxy => "-v",
+            Self::Nginx | Self::Haproxy | Self::HaproxyLargeBuffers => "-v",
             Self::Envoy | Self::Lintel | Self::LintelLogging | Self::Relay => "--version",
         }
     }
@@ -107,6 +131,7 @@ impl Kind {
             Self::LintelLogging => Some("lintel-proxy-with-log.toml"),
             Self::Nginx => Some("nginx.conf"),
             Self::Haproxy => Some("haproxy.cfg"),
+            Self::HaproxyLargeBuffers => Some("haproxy-large-buffers.cfg"),
             Self::Envoy => Some("envoy.json"),
             Self::Relay => None,
         }
@@ -117,7 +142,8 @@ impl Kind {
             Self::Lintel => lintel::configuration(settings, false),
             Self::LintelLogging => lintel::configuration(settings, true),
             Self::Nginx => nginx::configuration(settings, version),
-            Self::Haproxy => haproxy::configuration(settings),
+            Self::Haproxy => haproxy::configuration(settings, false),
+            Self::HaproxyLargeBuffers => haproxy::configuration(settings, true),
             Self::Envoy => envoy::configuration(settings),
             Self::Relay => String::new(),
         }
@@ -130,7 +156,7 @@ impl Kind {
         let arguments: &[&str] = match self {
             Self::Lintel | Self::LintelLogging => &["proxy", "run", "--config", &file],
             Self::Nginx => &["-c", &file],
-            Self::Haproxy => &["-db", "-f", &file],
+            Self::Haproxy | Self::HaproxyLargeBuffers => &["-db", "-f", &file],
             Self::Envoy => {
                 let level = ["--log-level", "warning", "--disable-hot-restart"];
                 &[&["-c", &file, "--concurrency", &workers][..], &level].concat()
@@ -178,7 +204,14 @@ mod tests {
             certificate_and_key: PathBuf::from("/tmp/both.pem"),
             connections: 1000,
         };
-        for kind in [Kind::Lintel, Kind::Nginx, Kind::Haproxy, Kind::Envoy] {
+        for kind in [
+            Kind::Lintel,
+            Kind::LintelLogging,
+            Kind::Nginx,
+            Kind::Haproxy,
+            Kind::HaproxyLargeBuffers,
+            Kind::Envoy,
+        ] {
             let text = kind.configuration(&settings, "1.22.1");
             for port in ["7001", "7002", "7003", "8001", "8002"] {
                 assert!(text.contains(port), "{port} in {text}");

@@ -18,11 +18,11 @@ use super::child::Child;
 use super::generator::Load;
 use super::options::Options;
 use super::ports::Ports;
-use super::proxy::{Kind, Role, Settings};
+use super::proxy::{Role, Settings};
 use super::targets::Targets;
 use super::tls;
 use super::usage::{Cpu, Processes};
-use super::workload::{self, Protocol, Workload};
+use super::workload::{Protocol, Workload};
 
 /// Shown with `--show-config`, where nothing runs.
 const ORIGINS: u16 = 3;
@@ -106,19 +106,8 @@ impl Testbed {
 
     /// Who takes part in a workload, ourselves first.
     pub(super) fn subjects(&self, workload: &Workload) -> Vec<Subject> {
-        let takes_part = |&index: &usize| {
-            let kind = self.proxies[index].candidate.kind;
-            match workload.kind {
-                workload::Kind::AccessLog => kind.role() == Role::Ours,
-                workload::Kind::Load | workload::Kind::Idle | workload::Kind::WholePath => {
-                    match kind {
-                        Kind::LintelLogging => false,
-                        Kind::Relay => workload.has_floor(),
-                        Kind::Lintel | Kind::Nginx | Kind::Haproxy | Kind::Envoy => true,
-                    }
-                }
-            }
-        };
+        let takes_part =
+            |&index: &usize| self.proxies[index].candidate.kind.takes_part_in(workload);
         let proxies = (0..self.proxies.len()).filter(takes_part);
         let mut subjects: Vec<_> = proxies.map(Subject::Proxy).collect();
         if workload.rate.is_some() {

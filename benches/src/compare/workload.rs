@@ -269,6 +269,10 @@ impl Workload {
 }
 
 impl Workload {
+    pub(crate) fn has_long_bodies(&self) -> bool {
+        self.unit() == Unit::MillisecondsPerGibibyte
+    }
+
     /// A relay passes on what it gets, so it knows no TLS; and it opens a connection to a target for each of a client's,
     /// which proxies need not.
     pub(crate) fn has_floor(&self) -> bool {

@@ -95,7 +95,7 @@ fn server(settings: &Settings, version: &str) -> String {
         proxy_buffer_size 16k;
         proxy_buffers 8 32k;
         proxy_busy_buffers_size 64k;
-        client_body_buffer_size 128k;
+        client_body_buffer_size 32k;
 
         location / {{
             proxy_pass http://origin;
