@@ -32,6 +32,7 @@ pub(crate) mod tls;
 mod usage;
 pub(crate) mod workload;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -153,7 +154,7 @@ fn measure_all(
         for workload in workloads {
             let rounds = options.rounds.get();
             let outcome = rounds::run(workload, rounds, &mut testbed, settings, progress)?;
-            println!("{}", report.add(outcome));
+            print(&report.add(outcome));
         }
     }
     Ok(())
@@ -161,10 +162,16 @@ fn measure_all(
 
 fn show_configurations(options: &Options) -> anyhow::Result<()> {
     for candidate in testbed::configurations(options)? {
-        println!("# {}\n# {}\n", candidate.name, candidate.command());
-        println!("{}", candidate.configuration);
+        let (name, command) = (&candidate.name, candidate.command());
+        let text = &candidate.configuration;
+        print(&format!("# {name}\n# {command}\n\n{text}"));
     }
     Ok(())
+}
+
+/// And an empty line behind it. Nobody may be reading.
+fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
 /// SIGINT and SIGTERM end the measurement in order: children first, then their files.

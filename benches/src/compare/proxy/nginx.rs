@@ -79,7 +79,6 @@ fn server(settings: &Settings, version: &str) -> String {
         ssl_session_cache shared:tls:10m;
         ssl_session_timeout 1h;
 
-        proxy_pass_request_headers on;
         proxy_http_version 1.1;
         proxy_set_header Connection "";
         proxy_set_header Host $http_host;
