@@ -4,7 +4,6 @@
 mod client;
 mod compare;
 mod instructions;
-mod leash;
 mod load;
 mod origin;
 mod pacer;
@@ -15,6 +14,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+const COULD_NOT_START: u8 = 2;
 
 /// Measurements of Lintel, and a load generator for your own servers.
 #[derive(Debug, Parser)]
@@ -43,7 +44,7 @@ enum Command {
     Relay(compare::relay::Options),
     /// Become PROGRAM, and end when PARENT ends
     #[command(hide = true)]
-    Leash(leash::Leash),
+    Leash(PassedOn),
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +64,12 @@ fn main() -> ExitCode {
             lintel_proxy::main(std::iter::once(name).chain(arguments).collect())
         }
         Command::Relay(options) => compare::relay::main(&options),
-        Command::Leash(leash) => leash::main(&leash),
+        Command::Leash(PassedOn { arguments }) => {
+            eprintln!(
+                "lintel-benches: {}",
+                lintel_common::leash::become_program(arguments)
+            );
+            ExitCode::from(COULD_NOT_START)
+        }
     }
 }

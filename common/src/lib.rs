@@ -2,7 +2,8 @@
 //!
 //! In reading order: a [`server`] accepts connections, each a [`stream`], with [`tls`] if asked, and hands requests to a
 //! `Handler` until [`shutdown`]; [`forwarded`] reads and writes the forwarding headers; [`config_file`], [`telemetry`] and
-//! [`metrics`] are what every process needs around that, and a [`line_queue`] keeps slow disks and pipes out of the way.
+//! [`metrics`] are what every process needs around that, a [`line_queue`] keeps slow disks and pipes out of the way, and children
+//! end with their parent on a [`leash`].
 
 pub mod server;
 
@@ -19,6 +20,8 @@ pub mod forwarded;
 pub mod config_file;
 
 pub mod line_queue;
+
+pub mod leash;
 
 pub mod telemetry;
 

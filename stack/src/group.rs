@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use lintel_common::leash;
 use lintel_common::shutdown::Shutdown;
 
 use crate::data_dir::DataDir;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::instance::{Instance, Program};
-use crate::leash;
 
 /// Longer than an app server's own bound, as far as SHUTDOWN_TIMEOUT does not raise it.
 const GRACE: Duration = Duration::from_secs(30);

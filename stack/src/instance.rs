@@ -11,6 +11,7 @@ use std::process::{ExitStatus, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use lintel_common::leash;
 use lintel_common::shutdown::{self, Shutdown, ShutdownTrigger};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
@@ -21,7 +22,6 @@ use crate::child_log::ChildLog;
 use crate::console;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::leash;
 
 /// How often the log of a child is looked at for warnings.
 const LOG_POLL: Duration = Duration::from_millis(500);

@@ -4,7 +4,7 @@
 //!
 //! In reading order: [`up`] prepares a [`data_dir`], looks at [`ports`], writes the proxy's [`proxy_config`], has a
 //! [`database`] (perhaps a private [`mysql`] server), then starts a [`group`] of app servers and the proxy, each an
-//! [`instance`] on a [`leash`], and tells of their [`health`] on the [`console`].
+//! [`instance`] on a [leash](lintel_common::leash), and tells of their [`health`] on the [`console`].
 
 mod child_log;
 mod console;
@@ -15,7 +15,6 @@ mod failure;
 mod group;
 mod health;
 mod instance;
-mod leash;
 mod mysql;
 mod options;
 mod ports;
@@ -26,7 +25,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use lintel_common::leash;
 
+use failure::Failure;
 use options::UpOptions;
 
 const AFTER_HELP: &str = "\
@@ -55,7 +56,7 @@ enum Command {
     Appserver(PassedOn),
     /// Become PROGRAM, and end when PARENT ends
     #[command(hide = true)]
-    Leash(leash::Leash),
+    Leash(PassedOn),
 }
 
 #[derive(Debug, Args)]
@@ -93,7 +94,7 @@ fn main() -> ExitCode {
         Some(Command::Appserver(arguments)) => {
             return lintel_appserver::main(arguments.with_name("lintel appserver"));
         }
-        Some(Command::Leash(leash)) => Err(leash.become_program()),
+        Some(Command::Leash(leash)) => Err(Failure::Start(leash::become_program(leash.arguments))),
         Some(Command::Up(options)) => up::run(&options),
         None => up::run(&command_line.up),
     };

@@ -8,6 +8,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use lintel_common::leash;
 use lintel_common::shutdown::{self, Shutdown};
 use lintel_common::telemetry::FILTER_VARIABLE;
 use tokio::task::{LocalSet, spawn_local};
@@ -20,7 +21,7 @@ use crate::group::{AppServer, Group};
 use crate::instance::{Instance, Program};
 use crate::options::UpOptions;
 use crate::proxy_config::ProxyConfig;
-use crate::{console, health, leash, ports};
+use crate::{console, health, ports};
 
 /// Longer than the proxy's own bound, `shutdown_timeout`.
 const PROXY_GRACE: Duration = Duration::from_secs(35);

@@ -8,10 +8,10 @@ use std::process::{Child as Process, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use lintel_common::leash;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::usage::Processes;
-use crate::leash;
 
 /// How long it may take to end after SIGTERM, before SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ impl Child {
         messages: PathBuf,
     ) -> anyhow::Result<Self> {
         let output = File::create(&messages)?;
-        let process = leash::command(program)?
+        let process = leash::command(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use lintel_certs::DevCertificates;
+use lintel_common::leash;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::callgrind::{self, Costs};
 use crate::compare::workload::Workload;
-use crate::leash;
 
 pub(super) const TARGETS: usize = 3;
 
@@ -53,7 +53,7 @@ impl Proxy {
         std::fs::write(&file, configuration)?;
         let costs = directory.join("callgrind.out");
         let messages = directory.join("messages");
-        let child = leash::command(Path::new("valgrind"))?
+        let child = leash::command(Path::new("valgrind"))
             .args(callgrind::arguments(
                 &costs,
                 &directory.join("valgrind.log"),

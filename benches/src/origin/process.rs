@@ -6,10 +6,9 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use lintel_common::leash;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
-
-use crate::leash;
 
 /// How long an answer of the origin itself may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,7 +37,7 @@ impl Process {
     /// Returns when it listens, on free ports of the loopback address. To be called from the main thread (see
     /// [`leash::command`]).
     pub(crate) fn start(instances: usize, expects_forwarding: bool) -> anyhow::Result<Self> {
-        let mut command = leash::command(&std::env::current_exe()?)?;
+        let mut command = leash::command(&leash::this_executable());
         command.args(["origin", "--listen"]);
         command.args(std::iter::repeat_n("127.0.0.1:0", instances));
         if expects_forwarding {
