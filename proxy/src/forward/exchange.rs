@@ -180,7 +180,7 @@ impl Exchange {
         })
     }
 
-    /// A switch of protocols must have been asked for.
+    /// A switch of protocols must have been asked for, by a request that is over: what would follow of it is framed.
     fn check(
         &mut self,
         head: ResponseHead,
@@ -188,7 +188,8 @@ impl Exchange {
     ) -> Result<ResponseHead, GatewayError> {
         self.keeps_alive = head.keeps_alive();
         let switching = head.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if switching && !(request.websocket && headers::is_websocket(head.fields())) {
+        let asked_for = request.websocket && headers::is_websocket(head.fields());
+        if switching && !(asked_for && self.upload == Upload::Sent) {
             return Err(GatewayError::TargetUnexpectedUpgrade);
         }
         Ok(head)

@@ -218,11 +218,18 @@ pub fn own_to_client(response: &Response<Bytes>, how: &ToClient, out: &mut Vec<u
 
 /// The same for HTTP/2, which has no fields for its framing.
 pub fn to_http2_client(head: &ResponseHead, trailers: bool) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(head.fields().len());
     let crossing = Crossing::of(head, trailers);
-    for field in head.fields().iter() {
+    header_map(head.fields(), |name, spelled| {
+        crossing.crosses(name, spelled)
+    })
+}
+
+/// Those of the fields that `crosses` lets pass, by name and spelling.
+pub fn header_map(fields: &Fields, crosses: impl Fn(Name, &[u8]) -> bool) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for field in fields.iter() {
         // The codec has let pass nothing that is not one.
-        if crossing.crosses(field.name, field.spelled.as_bytes())
+        if crosses(field.name, field.spelled.as_bytes())
             && let Ok(name) = HeaderName::from_bytes(field.spelled.as_bytes())
             && let Ok(value) = HeaderValue::from_bytes(field.value)
         {

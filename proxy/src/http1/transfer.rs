@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use super::body::{CHUNK_END, chunk_header, last_chunk};
 use super::wire::{Buffers, Wire};
-use super::{Decoder, Malformed};
+use super::{Decoder, Fields, Length, Malformed};
 
 /// How content is framed where it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,44 @@ pub enum Framing {
         /// The other side takes trailers.
         trailers: bool,
     },
+}
+
+impl Framing {
+    /// Of a message whose length is said so.
+    pub fn of(length: Length, trailers: bool) -> Self {
+        match length {
+            Length::Chunked => Self::Chunked { trailers },
+            _ => Self::Plain,
+        }
+    }
+
+    /// Writes one piece of content.
+    pub fn write(
+        self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+        content: &[u8],
+        to: &mut Wire,
+    ) -> io::Result<()> {
+        if content.is_empty() {
+            // As a chunk it would be the last.
+            return Ok(());
+        }
+        if self == Self::Plain {
+            return to.write(cx, buffers, [&[], content, &[]]);
+        }
+        let mut size = Vec::with_capacity(20);
+        chunk_header(content.len(), &mut size);
+        to.write(cx, buffers, [&size, content, CHUNK_END])
+    }
+
+    /// Puts the end behind what waits to be written.
+    pub fn end(self, buffers: &Buffers, fields: Option<&Fields>, to: &mut Wire) {
+        if let Self::Chunked { trailers } = self {
+            let fields = fields.filter(|_| trailers);
+            last_chunk(fields, to.put_together(buffers));
+        }
+    }
 }
 
 /// Which side has failed.
@@ -80,10 +118,8 @@ impl Transfer {
         loop {
             if self.decoder.is_finished() && !self.ended {
                 self.ended = true;
-                if let Framing::Chunked { trailers } = self.framing {
-                    let fields = self.decoder.take_trailers().filter(|_| trailers);
-                    last_chunk(fields.as_ref(), to.put_together(buffers));
-                }
+                let trailers = self.decoder.take_trailers();
+                self.framing.end(buffers, trailers.as_ref(), to);
             }
             // A head that waits goes out together with the content that came with its own.
             if self.begun || self.ended || !from.has_input() {
@@ -100,8 +136,9 @@ impl Transfer {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
+            let framing = self.framing;
             match from.poll_take(cx, buffers, |cx, input| {
-                self.pass_on(cx, buffers, input, to)
+                self.take(input, |content| framing.write(cx, buffers, content, to))
             }) {
                 Poll::Ready(Ok(passed_on)) => passed_on?,
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
@@ -125,30 +162,15 @@ impl Transfer {
         buffers: &Buffers,
         from: &mut Wire,
     ) -> Poll<Result<(), Broken>> {
-        let skipped = from.poll_take(cx, buffers, |_, input| {
-            let mut taken = 0;
-            while taken < input.len() && !self.decoder.is_finished() {
-                match self.decoder.read(&input[taken..]) {
-                    Ok(piece) if piece.consumed == 0 => break,
-                    Ok(piece) => {
-                        self.moved += piece.content.len() as u64;
-                        taken += piece.consumed;
-                    }
-                    Err(malformed) => return (taken, Some(Err(Broken::Malformed(malformed)))),
-                }
-            }
-            (taken, (taken > 0).then_some(Ok(())))
-        });
+        let skipped = from.poll_take(cx, buffers, |_, input| self.take(input, |_| Ok(())));
         skipped.map(|read| read.map_err(Broken::Source)?)
     }
 
-    /// Hands content over as long as it is taken.
-    fn pass_on(
+    /// Reads what has come, and gives the content in it to `sink`.
+    fn take(
         &mut self,
-        cx: &mut Context<'_>,
-        buffers: &Buffers,
         input: &[u8],
-        to: &mut Wire,
+        mut sink: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> (usize, Option<Result<(), Broken>>) {
         let mut taken = 0;
         while taken < input.len() && !self.decoder.is_finished() {
@@ -159,29 +181,11 @@ impl Transfer {
             };
             let content = &input[taken..][piece.content];
             taken += piece.consumed;
-            if content.is_empty() {
-                continue;
-            }
             self.moved += content.len() as u64;
-            if let Err(error) = self.write(cx, buffers, content, to) {
+            if let Err(error) = sink(content) {
                 return (taken, Some(Err(Broken::Sink(error))));
             }
         }
         (taken, (taken > 0).then_some(Ok(())))
-    }
-
-    fn write(
-        &self,
-        cx: &mut Context<'_>,
-        buffers: &Buffers,
-        content: &[u8],
-        to: &mut Wire,
-    ) -> io::Result<()> {
-        if self.framing == Framing::Plain {
-            return to.write(cx, buffers, [&[], content, &[]]);
-        }
-        let mut size = Vec::with_capacity(20);
-        chunk_header(content.len(), &mut size);
-        to.write(cx, buffers, [&size, content, CHUNK_END])
     }
 }

@@ -123,9 +123,9 @@ impl Wire {
         !self.input.is_empty()
     }
 
-    /// How much was read that nobody has taken.
-    pub fn unread(&self) -> usize {
-        self.input.len() - self.taken
+    /// What was read that nobody has taken.
+    pub fn input(&self) -> &[u8] {
+        &self.input[self.taken..]
     }
 
     /// Something waits for the other side to take it.
@@ -178,7 +178,7 @@ impl Wire {
     ) -> Poll<io::Result<R>> {
         loop {
             if self.has_input() {
-                let (taken, result) = take(cx, &self.input[self.taken..]);
+                let (taken, result) = take(cx, self.input());
                 self.consume(buffers, taken);
                 if let Some(result) = result {
                     return Poll::Ready(Ok(result));
@@ -205,7 +205,7 @@ impl Wire {
     /// a bound. Ready at the end of the stream.
     pub fn poll_ended(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<()>> {
         while !self.ended {
-            if self.unread() >= MOST_AHEAD {
+            if self.input().len() >= MOST_AHEAD {
                 return Poll::Pending;
             }
             let mut buffer = buffers.input.borrow_mut();
@@ -221,7 +221,7 @@ impl Wire {
         cx: &mut Context<'_>,
         buffers: &Buffers,
     ) -> Poll<io::Result<()>> {
-        self.consume(buffers, self.unread());
+        self.consume(buffers, self.input().len());
         while !self.ended {
             let mut buffer = buffers.input.borrow_mut();
             ready!(self.poll_read(cx, &mut buffer))?;

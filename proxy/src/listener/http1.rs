@@ -191,9 +191,7 @@ impl Listener {
     ) -> (Option<GatewayError>, Then) {
         if let Err(error) = client.relay(response, &mut exchange, how).await {
             // Half a response must not look whole: nothing follows it, and where it ends with the connection, not even that.
-            let framed =
-                how.chunked || matches!(response.length(), Length::Empty | Length::Known(_));
-            if !framed {
+            if !how.chunked && !is_counted(response) {
                 client.wire.reset_at_close();
             }
             return (Some(error), Then::Drop);
@@ -214,15 +212,20 @@ fn to_client(
     last: bool,
 ) -> ToClient {
     let old = request.version() < Version::HTTP_11;
-    let framed = matches!(response.length(), Length::Empty | Length::Known(_));
+    let counted = is_counted(response);
     // Without chunks the end of the body is the end of the connection.
-    let last = last || (old && !framed);
+    let last = last || (old && !counted);
     ToClient {
         trailers: trailers && !old,
-        chunked: !framed && !old,
+        chunked: !counted && !old,
         switching: false,
         connection: connection_field(old, last),
     }
+}
+
+/// Its length is known from its head.
+fn is_counted(response: &ResponseHead) -> bool {
+    matches!(response.length(), Length::Empty | Length::Known(_))
 }
 
 fn connection_field(old: bool, last: bool) -> Option<&'static str> {
@@ -282,7 +285,7 @@ async fn switch(
     };
     let buffers = Rc::clone(&client.buffers);
     headers::to_client(response, &how, client.wire.put_together(&buffers));
-    let before = client.wire.received() - client.wire.unread() as u64;
+    let before = client.wire.received() - client.wire.input().len() as u64;
     let ended = tunnel::run(
         &mut client.wire,
         &mut exchange,

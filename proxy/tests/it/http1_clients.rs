@@ -439,3 +439,39 @@ fn an_idle_tls_connection_ends_with_a_word() {
     client.stream().read_to_end(&mut rest).expect("an end");
     assert!(rest.is_empty());
 }
+
+#[test]
+fn an_empty_line_behind_a_body_is_no_beginning_of_a_request() {
+    let target = echo();
+    let proxy = Setup::to([target.address])
+        .with("idle_timeout = 1")
+        .with("request_header_timeout = 0.3")
+        .start();
+    let mut client = proxy.connect();
+    client.send(post("/", "body") + "\r\n").unwrap();
+    assert_eq!(client.response().unwrap().text(), "/ body");
+    client.assert_closed();
+    proxy.log(1);
+}
+
+/// What it says further is content, and framed as such; a tunnel would pass it on as it is.
+#[test]
+fn a_request_with_content_opens_no_websocket() {
+    let target = Target::scripted(|connection| {
+        let mut request = connection.request_head()?;
+        connection.send(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        )?;
+        connection.request_body(&mut request)
+    });
+    let proxy = behind(&target);
+    let mut client = proxy.connect();
+    client
+        .send(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+             Transfer-Encoding: chunked\r\n\r\na\r\n01234",
+        )
+        .unwrap();
+    assert_eq!(client.response().unwrap().status(), 502);
+    assert_eq!(proxy.log_line()["reason"], "target_unexpected_upgrade");
+}

@@ -98,7 +98,7 @@ impl ClientConnection {
     /// after a last chance.
     pub(super) async fn next(&mut self) -> Next {
         let since = Instant::now();
-        let mut head_since = self.wire.has_input().then_some(since);
+        let mut head_since = is_begun(self.wire.input()).then_some(since);
         let mut stopping = None;
         poll_fn(|cx| {
             let read = |_: &mut Context<'_>, input: &[u8]| match RequestHead::read(input) {
@@ -113,7 +113,7 @@ impl ClientConnection {
             if self.stop.is_expired() {
                 return Poll::Ready(Next::End);
             }
-            if self.wire.has_input() {
+            if is_begun(self.wire.input()) {
                 let since = *head_since.get_or_insert_with(Instant::now);
                 let overdue = since + self.options.request_header_timeout;
                 return self.timer.poll_until(cx, overdue).map(|()| Next::Overdue);
@@ -130,12 +130,7 @@ impl ClientConnection {
 
     /// The body of this request is what comes next.
     pub(super) fn begin(&mut self, head: &RequestHead) {
-        let framing = match head.length() {
-            Length::Chunked => Framing::Chunked {
-                trailers: headers::offers_trailers(head.fields()),
-            },
-            _ => Framing::Plain,
-        };
+        let framing = Framing::of(head.length(), headers::offers_trailers(head.fields()));
         self.half_closed = None;
         self.answering = false;
         self.upload = Upload {
@@ -282,6 +277,11 @@ impl ClientConnection {
         })
         .await;
     }
+}
+
+/// An empty line is no beginning of a head: some clients send one behind a body.
+fn is_begun(input: &[u8]) -> bool {
+    !matches!(input, b"" | b"\r" | b"\r\n")
 }
 
 impl Upload {

@@ -18,8 +18,7 @@ use tokio::time::Instant;
 use crate::forward::client::Client;
 use crate::forward::headers;
 use crate::gateway_error::GatewayError;
-use crate::http1::body::{CHUNK_END, chunk_header, last_chunk};
-use crate::http1::transfer::Broken;
+use crate::http1::transfer::{Broken, Framing};
 use crate::http1::wait::Timer;
 use crate::http1::wire::{Buffers, Wire};
 use crate::http1::{Fields, Length, RequestHead, ResponseHead};
@@ -27,10 +26,8 @@ use crate::http1::{Fields, Length, RequestHead, ResponseHead};
 #[derive(Debug)]
 pub(super) struct Http2Client {
     body: Incoming,
-    /// The target gets it in chunks; else it was told the length.
-    chunked: bool,
+    framing: Framing,
     trailers: Option<Fields>,
-    offers_trailers: bool,
     taken: bool,
     ended: bool,
     received: Rc<Cell<u64>>,
@@ -68,9 +65,8 @@ impl Http2Client {
         Self {
             ended: body.is_end_stream() && head.length() != Length::Chunked,
             body,
-            chunked: head.length() == Length::Chunked,
+            framing: Framing::of(head.length(), headers::offers_trailers(head.fields())),
             trailers: None,
-            offers_trailers: headers::offers_trailers(head.fields()),
             taken: false,
             received,
             connection,
@@ -84,16 +80,7 @@ impl Http2Client {
         self.received
             .set(self.received.get() + content.len() as u64);
         self.connection.moved();
-        if content.is_empty() {
-            // In chunks, an empty one would be the last.
-            return Ok(());
-        }
-        if !self.chunked {
-            return to.write(cx, &self.buffers, [&[], content, &[]]);
-        }
-        let mut size = Vec::with_capacity(20);
-        chunk_header(content.len(), &mut size);
-        to.write(cx, &self.buffers, [&size, content, CHUNK_END])
+        self.framing.write(cx, &self.buffers, content, to)
     }
 }
 
@@ -114,7 +101,7 @@ impl Client for Http2Client {
                         for (name, value) in &trailers {
                             fields.push(name.as_str(), value.as_bytes());
                         }
-                        self.trailers = Some(fields).filter(|_| self.offers_trailers);
+                        self.trailers = Some(fields);
                     }
                 }
                 Some(Err(error)) => {
@@ -122,11 +109,9 @@ impl Client for Http2Client {
                 }
                 None => {
                     self.ended = true;
-                    if self.chunked {
-                        self.taken = true;
-                        let out = to.put_together(&self.buffers);
-                        last_chunk(self.trailers.as_ref(), out);
-                    }
+                    // The end of chunks cannot be written twice.
+                    self.taken |= self.framing != Framing::Plain;
+                    self.framing.end(&self.buffers, self.trailers.as_ref(), to);
                 }
             }
         }

@@ -7,13 +7,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::client::Http2Client;
 use crate::access_log::Record;
 use crate::forward::exchange::{Exchange, Patience};
+use crate::forward::headers;
 use crate::forward::pool::Pool;
 use crate::gateway_error::GatewayError;
 use crate::http1::{Decoder, Malformed};
@@ -143,15 +144,7 @@ impl TargetBody {
 
     fn trailers(&mut self) -> Option<HeaderMap> {
         let fields = self.content.take_trailers().filter(|_| self.trailers)?;
-        let mut trailers = HeaderMap::with_capacity(fields.len());
-        for field in fields.iter() {
-            if let Ok(name) = HeaderName::from_bytes(field.spelled.as_bytes())
-                && let Ok(value) = HeaderValue::from_bytes(field.value)
-            {
-                trailers.append(name, value);
-            }
-        }
-        Some(trailers)
+        Some(headers::header_map(&fields, |_, _| true))
     }
 }
 
