@@ -4,7 +4,7 @@
 //!
 //! In reading order: [`up`] prepares a [`data_dir`], looks at [`ports`], writes the proxy's [`proxy_config`], has a
 //! [`database`] (perhaps a private [`mysql`] server), then starts a [`group`] of app servers and the proxy, each an
-//! [`instance`] on a [leash](lintel_common::leash), and tells of their [`health`] on the [`console`].
+//! [`instance`] on a [`leash`], and tells of their [`health`] on the [`console`].
 
 mod child_log;
 mod console;
