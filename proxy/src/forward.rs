@@ -63,8 +63,16 @@ impl Forwarder<'_> {
         self.group.budget.deposit();
         // When replays cannot be afforded, their cause is avoided: only a reused connection needs one.
         let mut fresh = retry == Retry::Safe && !self.group.budget.is_solvent();
+        let mut replaying = false;
         loop {
             let choice = match self.group.targets.choose(&tried) {
+                // The one that has just died on us may be the only one.
+                Err(NoTarget::AllTried) if std::mem::take(&mut replaying) => {
+                    self.group.targets.choose(&[])
+                }
+                choice => choice,
+            };
+            let choice = match choice {
                 Ok(choice) => choice,
                 Err(NoTarget::NoneRegistered) => return Err(GatewayError::NoTargets),
                 Err(NoTarget::AllTried) => return Err(failed),
@@ -110,7 +118,10 @@ impl Forwarder<'_> {
             }
             self.group.budget.charge();
             self.group.metrics.retries.inc();
-            fresh = true;
+            (fresh, replaying) = (true, true);
+            // A server that is going down may go on accepting for a moment: another one first.
+            failed = failure.error;
+            tried.push(exchange.target);
         }
     }
 

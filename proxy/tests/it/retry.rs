@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::thread;
 
-use crate::harness::client::post;
-use crate::harness::{Message, Proxy, Refusing, Setup, Target, ok};
+use crate::harness::client::{get, post};
+use crate::harness::{Gate, Message, Proxy, Refusing, Setup, Target, ok, until};
 
 fn retries(proxy: &Proxy) -> i64 {
     proxy.metric("retry_count_total{target_group=\"app\"}")
@@ -180,6 +180,43 @@ fn a_get_on_a_connection_that_dies_silently_is_sent_once_more_on_a_fresh_one() {
     assert_eq!(client.get("/again").text(), "/again");
     assert_eq!(counts([&target])["/again"], 2);
     assert_eq!(retries(&proxy), 1);
+}
+
+/// A server that is going down may go on accepting for a moment.
+#[test]
+fn what_died_with_one_target_is_sent_once_more_to_another() {
+    let gate = Gate::default();
+    let dies = gate.clone();
+    let dying = Target::scripted(move |connection| {
+        loop {
+            let request = connection.request()?;
+            if request.uri() == "/die" {
+                dies.pass();
+                connection.reset_at_end();
+                return Ok(());
+            }
+            connection.send(ok("dying"))?;
+        }
+    });
+    let living = Target::saying("living");
+    let proxy = Setup::to([dying.address, living.address])
+        .with("workers = 1")
+        .start();
+    // Both have a connection now, and the next turn is the dying one's.
+    while [proxy.get("/").text(), proxy.get("/").text()] != ["dying", "living"] {
+        assert_eq!(proxy.get("/").text(), "living");
+    }
+    let mut client = proxy.connect();
+    client.send(get("/die")).unwrap();
+    until("the request at its target", || {
+        counts([&dying]).contains_key("/die")
+    });
+    // So the turn after it is the dying one's again.
+    assert_eq!(proxy.get("/between").text(), "living");
+    gate.open();
+    let answer = client.response().unwrap();
+    assert_eq!((answer.status(), answer.text()), (200, "living"));
+    assert_eq!(counts([&dying])["/die"], 1);
 }
 
 #[test]
