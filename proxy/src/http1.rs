@@ -8,12 +8,13 @@
 //! Nothing here keeps bytes between calls: the caller shows all that came and was not consumed yet, and whatever the
 //! pieces in which it came, what is read from it is the same. How much a caller must be ready to keep is in [`limits`].
 //!
-//! What moves it is beside the codec: a [`wire`] is a connection with what is unread and unwritten, a [`transfer`] is
-//! content on its way from one to the other, [`wait`] is for times and stops.
+//! What moves it is beside the codec: a [`wire`] is a connection with what is unread and unwritten, over [`buffers`] that
+//! are the worker's, a [`transfer`] is content on its way from one to the other, [`wait`] is for times and stops.
 //!
 //! Not here: what a head means for routing and forwarding (`forward::headers`), and when to read, write or give up.
 
 pub mod body;
+pub mod buffers;
 pub mod fields;
 pub mod limits;
 pub mod request_head;

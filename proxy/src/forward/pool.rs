@@ -17,7 +17,8 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::http1::wire::{Buffers, Wire};
+use crate::http1::buffers::Buffers;
+use crate::http1::wire::Wire;
 use crate::metrics::Metrics;
 
 /// Idle connections kept for one target by one worker; more are closed when they become idle.

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use super::LOOK_AROUND;
 use super::exchange::Exchange;
 use crate::gateway_error::GatewayError;
+use crate::http1::buffers::Buffers;
 use crate::http1::transfer::{Broken, Framing, Transfer};
 use crate::http1::wait::{StopWatch, Timer};
-use crate::http1::wire::{Buffers, Wire};
+use crate::http1::wire::Wire;
 use crate::http1::{Decoder, Length};
 
 /// Until the tunnel ends; why, if that was not its own doing.

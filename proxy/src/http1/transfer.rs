@@ -5,7 +5,8 @@ use std::io::{self, ErrorKind};
 use std::task::{Context, Poll, ready};
 
 use super::body::{CHUNK_END, chunk_header, last_chunk};
-use super::wire::{Buffers, Wire};
+use super::buffers::Buffers;
+use super::wire::Wire;
 use super::{Decoder, Fields, Length, Malformed};
 
 /// How content is framed where it goes.

@@ -2,7 +2,6 @@
 //! and exact counts of both. It knows nothing of messages. What it reads with is the worker's and only lent to it, so that
 //! an idle connection holds no buffer at all.
 
-use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -11,9 +10,7 @@ use std::time::Duration;
 use lintel_common::stream::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-/// What one read may bring at most, and the size of a worker's read buffer: big bodies cost a third less than in steps
-/// of 16 KiB.
-pub const LARGEST_READ: usize = 256 * 1024;
+use super::buffers::{Buffers, LARGEST_READ};
 
 /// What one read may bring at least. A connection whose other side does not keep up comes down to this, so that a slow
 /// reader holds no more.
@@ -25,48 +22,6 @@ const FLAT: usize = 16 * 1024;
 
 /// What may wait unread on a connection that is busy with a request: the next head, if it is pipelined.
 const MOST_AHEAD: usize = 64 * 1024;
-
-/// What a worker lends to the connection that is being polled.
-pub struct Buffers {
-    input: RefCell<Box<[u8]>>,
-    /// Empty ones, for what is small and soon over.
-    spare: RefCell<Vec<Vec<u8>>>,
-}
-
-/// Spare buffers of a worker, and how large one may be.
-const MOST_SPARE: usize = 256;
-const LARGEST_SPARE: usize = 4 * FLAT;
-
-impl Buffers {
-    /// An empty buffer, for a message that is put together or a head that is kept until it is answered.
-    pub fn lend(&self) -> Vec<u8> {
-        self.spare.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// What was lent is not needed any more.
-    pub fn give_back(&self, mut buffer: Vec<u8>) {
-        let mut spare = self.spare.borrow_mut();
-        if (1..=LARGEST_SPARE).contains(&buffer.capacity()) && spare.len() < MOST_SPARE {
-            buffer.clear();
-            spare.push(buffer);
-        }
-    }
-}
-
-impl Default for Buffers {
-    fn default() -> Self {
-        Self {
-            input: RefCell::new(vec![0; LARGEST_READ].into_boxed_slice()),
-            spare: RefCell::default(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Buffers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Buffers").finish_non_exhaustive()
-    }
-}
 
 #[derive(Debug)]
 pub struct Wire {
@@ -184,7 +139,7 @@ impl Wire {
                     return Poll::Ready(Ok(result));
                 }
             }
-            let mut buffer = buffers.input.borrow_mut();
+            let mut buffer = buffers.for_reading();
             let fresh = ready!(self.poll_read(cx, &mut buffer))?;
             if fresh.is_empty() {
                 return Poll::Ready(Err(ErrorKind::UnexpectedEof.into()));
@@ -208,7 +163,7 @@ impl Wire {
             if self.input().len() >= MOST_AHEAD {
                 return Poll::Pending;
             }
-            let mut buffer = buffers.input.borrow_mut();
+            let mut buffer = buffers.for_reading();
             let fresh = ready!(self.poll_read(cx, &mut buffer))?;
             self.keep(buffers, fresh);
         }
@@ -223,7 +178,7 @@ impl Wire {
     ) -> Poll<io::Result<()>> {
         self.consume(buffers, self.input().len());
         while !self.ended {
-            let mut buffer = buffers.input.borrow_mut();
+            let mut buffer = buffers.for_reading();
             ready!(self.poll_read(cx, &mut buffer))?;
         }
         Poll::Ready(Ok(()))

@@ -15,9 +15,10 @@ use crate::forward::client::Client;
 use crate::forward::exchange::{Exchange, Patience};
 use crate::forward::headers::{self, ToClient};
 use crate::gateway_error::GatewayError;
+use crate::http1::buffers::{Buffers, LARGEST_READ};
 use crate::http1::transfer::{Broken, Framing, Transfer};
 use crate::http1::wait::{StopWatch, Timer};
-use crate::http1::wire::{Buffers, LARGEST_READ, Wire};
+use crate::http1::wire::Wire;
 use crate::http1::{Decoder, Length, Malformed, RequestHead, ResponseHead};
 
 /// A client may have said that it sends no more and still read. Whether it does cannot be known without sending; one

@@ -18,9 +18,10 @@ use tokio::time::Instant;
 use crate::forward::client::Client;
 use crate::forward::headers;
 use crate::gateway_error::GatewayError;
+use crate::http1::buffers::Buffers;
 use crate::http1::transfer::{Broken, Framing};
 use crate::http1::wait::Timer;
-use crate::http1::wire::{Buffers, Wire};
+use crate::http1::wire::Wire;
 use crate::http1::{Fields, Length, RequestHead, ResponseHead};
 
 #[derive(Debug)]
