@@ -50,7 +50,7 @@ impl<'a> Lines<'a> {
     /// Costs little, so that it can be asked again each time when more has come.
     #[inline(never)]
     pub(super) fn are_unfinished(mut self) -> bool {
-        if self.window.ends_with(b"\r\n\r\n") {
+        if memchr::memmem::find(self.window, b"\r\n\r\n").is_some() {
             return false;
         }
         if self.block != Block::Trailers {
@@ -98,6 +98,27 @@ impl<'a> Lines<'a> {
     fn line(&mut self, longest: usize, too_long: Malformed) -> Result<Option<Line<'a>>, Malformed> {
         let start = self.at;
         let rest = self.window.get(start..).unwrap_or_default();
+        // Nearly every line is this one; what is wrong with another, and where, is looked for byte by byte.
+        if let Some(end) = memchr::memchr(b'\n', rest)
+            && let Some([text @ .., b'\r']) = rest.get(..end)
+            && text.len() <= longest
+            && start + end < self.most
+            && all_are(text, is_no_control)
+        {
+            self.at = start + end + 1;
+            return Ok(Some(Line { start, text }));
+        }
+        self.unusual_line(rest, longest, too_long)
+    }
+
+    #[cold]
+    fn unusual_line(
+        &mut self,
+        rest: &'a [u8],
+        longest: usize,
+        too_long: Malformed,
+    ) -> Result<Option<Line<'a>>, Malformed> {
+        let start = self.at;
         let (text, end) = rest.split_at(text_length(rest));
         if text.len() > longest {
             return Err(too_long);
@@ -217,67 +238,56 @@ fn is_version(version: &[u8]) -> bool {
 }
 
 /// How many bytes there are before the first control that is not a tab.
-#[inline]
 pub(super) fn text_length(input: &[u8]) -> usize {
-    // Most lines are short, and looked at in words.
-    let (words, _) = input.as_chunks::<8>();
-    let mut length = 0;
-    for word in words.iter().take(4) {
-        let controls = controls(u64::from_le_bytes(*word));
-        if controls == 0 {
-            length += 8;
-            continue;
-        }
-        length += controls.trailing_zeros() as usize / 8;
-        if input.get(length) != Some(&b'\t') {
-            return length;
-        }
-        break;
-    }
-    long_text_length(input, length)
+    let is_text = |byte: &u8| !byte.is_ascii_control() || *byte == b'\t';
+    let (blocks, _) = input.as_chunks::<BLOCK>();
+    let is_plain = |block: &&[u8; BLOCK]| block_is(block, is_no_control);
+    let plain = BLOCK * blocks.iter().take_while(is_plain).count();
+    let rest = input.get(plain..).unwrap_or_default();
+    plain + rest.iter().take_while(|byte| is_text(byte)).count()
 }
 
-/// The rest of long lines is looked at in blocks, which a compiler turns into vector instructions.
-#[inline(never)]
-fn long_text_length(input: &[u8], start: usize) -> usize {
-    const BLOCK: usize = 32;
-    let is_plain = |block: &&[u8; BLOCK]| {
-        let any = |any, byte: &u8| any | byte.is_ascii_control();
-        !block.iter().fold(false, any)
-    };
-    let mut length = start;
-    loop {
-        let rest = input.get(length..).unwrap_or_default();
-        let (blocks, _) = rest.as_chunks::<BLOCK>();
-        length += BLOCK * blocks.iter().take_while(is_plain).count();
-        length += plain_length(input.get(length..).unwrap_or_default());
-        if input.get(length) != Some(&b'\t') {
-            return length;
+const BLOCK: usize = 32;
+
+/// Whether all of the bytes are that.
+///
+/// They are looked at in blocks, which a compiler turns into vector instructions. The last block overlaps the one before
+/// it, so that no rest is left.
+#[inline]
+fn all_are(text: &[u8], is: impl Fn(u8) -> bool + Copy) -> bool {
+    match text.len() {
+        0..4 => text.iter().all(|byte| is(*byte)),
+        4..8 => both_ends_are::<4>(text, is),
+        8..16 => both_ends_are::<8>(text, is),
+        16..=BLOCK => both_ends_are::<16>(text, is),
+        _ => {
+            let (blocks, _) = text.as_chunks::<BLOCK>();
+            blocks.iter().all(|block| block_is(block, is)) && both_ends_are::<BLOCK>(text, is)
         }
-        length += 1;
     }
 }
 
-/// How many bytes there are before the first control.
-fn plain_length(input: &[u8]) -> usize {
-    let (words, rest) = input.as_chunks::<8>();
-    for (n, word) in words.iter().enumerate() {
-        let controls = controls(u64::from_le_bytes(*word));
-        if controls != 0 {
-            return 8 * n + controls.trailing_zeros() as usize / 8;
-        }
-    }
-    let control = rest.iter().position(u8::is_ascii_control);
-    8 * words.len() + control.unwrap_or(rest.len())
+#[inline]
+fn both_ends_are<const N: usize>(text: &[u8], is: impl Fn(u8) -> bool + Copy) -> bool {
+    let ends = text.first_chunk::<N>().zip(text.last_chunk::<N>());
+    ends.is_some_and(|(first, last)| block_is(first, is) & block_is(last, is))
 }
 
-/// The top bit of the first of eight bytes that is a control, and perhaps of bytes behind it; 0 if none is.
-fn controls(word: u64) -> u64 {
-    let each = |byte: u8| u64::from_ne_bytes([byte; 8]);
-    let below_space = word.wrapping_sub(each(b' ')) & !word;
-    let from_delete = word ^ each(0x7f);
-    let delete = from_delete.wrapping_sub(each(1)) & !from_delete;
-    (below_space | delete) & each(0x80)
+#[inline]
+fn block_is<const N: usize>(block: &[u8; N], is: impl Fn(u8) -> bool) -> bool {
+    // Without a way out in the middle.
+    !block.iter().fold(false, |any, byte| any | !is(*byte))
+}
+
+fn is_no_control(byte: u8) -> bool {
+    !byte.is_ascii_control()
+}
+
+/// Whether it is a token or empty.
+#[inline]
+pub(super) fn is_all_token(name: &[u8]) -> bool {
+    let is_of_most_names = |byte: u8| byte.is_ascii_alphabetic() | (byte == b'-');
+    all_are(name, is_of_most_names) || name.iter().all(|byte| is_token(*byte))
 }
 
 /// The characters of methods and of field names.
