@@ -270,7 +270,7 @@ fn all_are(text: &[u8], is: impl Fn(u8) -> bool + Copy) -> bool {
 #[inline]
 fn both_ends_are<const N: usize>(text: &[u8], is: impl Fn(u8) -> bool + Copy) -> bool {
     let ends = text.first_chunk::<N>().zip(text.last_chunk::<N>());
-    ends.is_some_and(|(first, last)| block_is(first, is) & block_is(last, is))
+    ends.is_some_and(|(first, last)| block_is(first, is) && block_is(last, is))
 }
 
 #[inline]
