@@ -26,6 +26,7 @@ pub mod wire;
 mod head;
 mod lines;
 mod malformed;
+mod scan;
 mod target;
 
 pub use body::{Decoder, Length, Piece};

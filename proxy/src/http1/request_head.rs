@@ -6,7 +6,8 @@ use http::{Method, Version, request};
 
 use super::fields::{Fields, Name, Span};
 use super::head::{self, Framing};
-use super::lines::{Block, is_token};
+use super::lines::Block;
+use super::scan::is_token;
 use super::target::{self, Target};
 use super::{Length, Malformed};
 

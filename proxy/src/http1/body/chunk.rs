@@ -1,6 +1,6 @@
 //! The lines around chunks, read and written.
 
-use crate::http1::lines::text_length;
+use crate::http1::scan::text_length;
 use crate::http1::{Fields, Malformed, limits};
 
 /// What follows a chunk's content.

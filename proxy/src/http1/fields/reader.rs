@@ -2,7 +2,8 @@
 
 use super::{Buffer, Entry, Fields, Name, Span};
 use crate::http1::Malformed;
-use crate::http1::lines::{Line, is_all_token, is_token};
+use crate::http1::lines::Line;
+use crate::http1::scan::token_length;
 
 /// Takes the lines of a block one by one; the block is copied at the end, in one run.
 #[derive(Debug)]
@@ -23,11 +24,14 @@ impl FieldsReader {
     /// A line of the block that is not empty.
     pub(in crate::http1) fn line(&mut self, line: Line<'_>) -> Result<(), Malformed> {
         let text = line.text;
-        let (spelled, padded) = match memchr::memchr(b':', text).map(|colon| text.split_at(colon)) {
-            Some(([], _)) => return Err(Malformed::EmptyFieldName),
-            Some((name, [_, value @ ..])) if is_all_token(name) => (name, value),
-            _ => return Err(malformed(text)),
+        // Looked for in more than the line, so that most names are seen at once: a line's end is no token.
+        let (spelled, rest) = text.split_at(token_length(line.rest));
+        let [b':', padded @ ..] = rest else {
+            return Err(malformed(spelled, rest));
         };
+        if spelled.is_empty() {
+            return Err(Malformed::EmptyFieldName);
+        }
         let value = without_blanks_before(padded);
         let start = line.start + text.len() - value.len();
         let value = without_blanks_behind(value);
@@ -62,9 +66,7 @@ fn without_blanks_behind(mut text: &[u8]) -> &[u8] {
 }
 
 /// What is wrong with a line that has no colon behind a name.
-fn malformed(text: &[u8]) -> Malformed {
-    let length = text.iter().position(|byte| !is_token(*byte));
-    let (spelled, rest) = text.split_at(length.unwrap_or(text.len()));
+fn malformed(spelled: &[u8], rest: &[u8]) -> Malformed {
     let colon = rest.iter().position(|byte| *byte == b':');
     let before = rest.get(..colon.unwrap_or(0)).unwrap_or_default();
     match rest {

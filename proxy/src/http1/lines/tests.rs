@@ -260,35 +260,3 @@ fn a_line_without_end_is_refused_when_it_is_too_long() {
         assert_eq!(end(&endless, block), Err(wrong));
     }
 }
-
-/// Wherever the control stands, whatever stands around it.
-#[test]
-fn text_ends_at_the_first_control() {
-    for length in 0..100 {
-        for around in [&b"a"[..], b"\xff", b" ", b"~", b"\x80", b"\t"] {
-            let mut text = around.repeat(length);
-            assert_eq!(text_length(&text), length);
-            text.extend_from_slice(b"x\0y\x7fz\r\n");
-            for control in (0..=0x1f).chain([0x7f]).filter(|control| *control != b'\t') {
-                text[length] = control;
-                assert_eq!(text_length(&text), length, "{}", text.escape_ascii());
-            }
-        }
-    }
-    for byte in 0..=0xff {
-        let control = matches!(byte, 0..=0x1f | 0x7f) && byte != b'\t';
-        assert_eq!(
-            text_length(&[byte; 8]),
-            if control { 0 } else { 8 },
-            "{byte}"
-        );
-    }
-}
-
-#[test]
-fn tokens_are_what_rfc_9110_says() {
-    for byte in 0..=0xff_u8 {
-        let expected = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        assert_eq!(is_token(byte), expected, "{byte}");
-    }
-}

@@ -6,6 +6,7 @@ fn read(line: &str) -> Result<(String, Vec<u8>), Malformed> {
     reader.line(Line {
         start: 8,
         text: line.as_bytes(),
+        rest: &block.as_bytes()[8..],
     })?;
     let fields = reader.finish(block.as_bytes());
     let field = fields.iter().next().unwrap();

@@ -1,0 +1,130 @@
+//! Where in a text the bytes are that a head is read by: looked for many at once, with what vector instructions every
+//! processor of its kind has. What they mean is for others.
+
+use wide::u8x16;
+
+const PART: usize = 16;
+const BLOCK: usize = 4 * PART;
+
+/// Goes through a text from control to control; a tab is none.
+#[derive(Debug, Clone)]
+pub(super) struct Controls<'a> {
+    text: &'a [u8],
+    /// Where the block begins that was looked at last, and a bit for each control in it.
+    block: usize,
+    found: u64,
+}
+
+impl<'a> Controls<'a> {
+    pub(super) fn of(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            block: 0,
+            found: controls_at(text, 0),
+        }
+    }
+
+    /// Where the first control at or behind `start` is, or the end of the text. Never goes back.
+    #[inline]
+    pub(super) fn next(&mut self, start: usize) -> usize {
+        if start >= self.block + BLOCK {
+            self.look_at(start - start % BLOCK);
+        }
+        let passed = start.saturating_sub(self.block) as u32;
+        self.found &= u64::MAX << passed;
+        while self.found == 0 {
+            if self.block + BLOCK >= self.text.len() {
+                return self.text.len();
+            }
+            self.look_at(self.block + BLOCK);
+        }
+        self.block + self.found.trailing_zeros() as usize
+    }
+
+    fn look_at(&mut self, block: usize) {
+        self.block = block;
+        self.found = controls_at(self.text, block);
+    }
+}
+
+fn controls_at(text: &[u8], start: usize) -> u64 {
+    let rest = text.get(start..).unwrap_or_default();
+    if let Some(block) = rest.first_chunk() {
+        return controls(block);
+    }
+    let mut block = [b' '; BLOCK];
+    block[..rest.len()].copy_from_slice(rest);
+    controls(&block)
+}
+
+fn controls(block: &[u8; BLOCK]) -> u64 {
+    let (parts, _) = block.as_chunks::<PART>();
+    parts.iter().rev().fold(0, |found, part| {
+        let bytes = u8x16::from(*part);
+        let below_space = at_most(bytes, 0x1f) & !bytes.simd_eq(u8x16::splat(b'\t'));
+        let delete = bytes.simd_eq(u8x16::splat(0x7f));
+        found << PART | u64::from((below_space | delete).to_bitmask())
+    })
+}
+
+/// How many bytes there are before the first control that is not a tab.
+pub(super) fn text_length(text: &[u8]) -> usize {
+    Controls::of(text).next(0)
+}
+
+/// How many bytes of a token there are before anything else.
+#[inline]
+pub(super) fn token_length(text: &[u8]) -> usize {
+    let mut length = 0;
+    // Nearly all names are letters and hyphens, and are looked at in one step.
+    if let Some(part) = text.first_chunk::<PART>() {
+        let bytes = u8x16::from(*part);
+        let from_a = (bytes | u8x16::splat(0x20)) - u8x16::splat(b'a');
+        let of_names = at_most(from_a, b'z' - b'a') | bytes.simd_eq(u8x16::splat(b'-'));
+        length = of_names.to_bitmask().trailing_ones() as usize;
+        if text.get(length) == Some(&b':') {
+            return length;
+        }
+    }
+    let rest = text.get(length..).unwrap_or_default();
+    length + rest.iter().take_while(|byte| is_token(**byte)).count()
+}
+
+fn at_most(bytes: u8x16, most: u8) -> u8x16 {
+    bytes.min(u8x16::splat(most)).simd_eq(bytes)
+}
+
+/// The characters of methods and of field names.
+pub(super) fn is_token(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
+}
+
+const TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let mut byte = b'!';
+    while byte < 0x7f {
+        token[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
+            );
+        byte += 1;
+    }
+    token
+};
+
+#[cfg(test)]
+mod tests;
