@@ -111,7 +111,8 @@ impl Pool {
         }
     }
 
-    /// To be called every [`SWEEP`]. Closes connections that have been idle for long enough, or have been closed by their target.
+    /// To be called every [`SWEEP`]. Closes connections that have been idle for long enough, or have been closed by their
+    /// target, and lets go of buffers that nobody needed meanwhile.
     pub fn sweep(&self) {
         let now = Instant::now();
         self.swept.set(now);
@@ -119,6 +120,7 @@ impl Pool {
             idle.retain(|idle| now < idle.until && idle.connection.wire.is_quiet(false));
             !idle.is_empty()
         });
+        self.buffers.shed();
     }
 
     /// Closes every idle connection.
