@@ -101,6 +101,7 @@ impl<'a> Lines<'a> {
         Ok(line)
     }
 
+    #[inline]
     fn line(&mut self, longest: usize, too_long: Malformed) -> Result<Option<Line<'a>>, Malformed> {
         let start = self.at;
         let rest = self.window.get(start..).unwrap_or_default();

@@ -27,23 +27,31 @@ impl<'a> Controls<'a> {
     /// Where the first control at or behind `start` is, or the end of the text. Never goes back.
     #[inline]
     pub(super) fn next(&mut self, start: usize) -> usize {
-        if start >= self.block + BLOCK {
-            self.look_at(start - start % BLOCK);
-        }
-        let passed = start.saturating_sub(self.block) as u32;
-        self.found &= u64::MAX << passed;
-        while self.found == 0 {
-            if self.block + BLOCK >= self.text.len() {
-                return self.text.len();
+        // In the block at hand, as often as not.
+        let passed = start.saturating_sub(self.block);
+        if passed < BLOCK {
+            let ahead = self.found >> passed;
+            if ahead != 0 {
+                return self.block + passed + ahead.trailing_zeros() as usize;
             }
-            self.look_at(self.block + BLOCK);
         }
-        self.block + self.found.trailing_zeros() as usize
+        self.search(start)
     }
 
-    fn look_at(&mut self, block: usize) {
-        self.block = block;
-        self.found = controls_at(self.text, block);
+    #[inline(never)]
+    fn search(&mut self, start: usize) -> usize {
+        let mut block = (self.block + BLOCK).max(start - start % BLOCK);
+        while block < self.text.len() {
+            let passed = start.saturating_sub(block);
+            let found = controls_at(self.text, block);
+            let ahead = found >> passed;
+            if ahead != 0 {
+                (self.block, self.found) = (block, found);
+                return block + passed + ahead.trailing_zeros() as usize;
+            }
+            block += BLOCK;
+        }
+        self.text.len()
     }
 }
 
