@@ -14,7 +14,10 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use lintel_common::metrics::GaugeGuard;
-use lintel_common::server::{Connection, Event, Handler};
+use lintel_common::server::{
+    Connection, Established, Event, Handler, Options, Service, connection,
+};
+use lintel_common::shutdown::Shutdown;
 use tokio::sync::watch;
 
 use crate::app_error::{AppError, Doing};
@@ -191,6 +194,30 @@ impl App {
 }
 
 impl Handler for App {
+    fn http1(
+        self: Rc<Self>,
+        established: Established,
+        connection: Rc<Connection>,
+        options: Rc<Options>,
+        shutdown: Shutdown,
+    ) -> impl Future<Output = ()> + 'static {
+        connection::http1(established, self, connection, options, shutdown)
+    }
+
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Accepted => {}
+            Event::HandshakeFailed { .. }
+            | Event::MalformedRequest { .. }
+            | Event::RequestTimeout { .. } => {
+                self.metrics.malformed_requests.inc();
+                tracing::debug!(?event, "no request");
+            }
+        }
+    }
+}
+
+impl Service for App {
     type Body = Full<Bytes>;
 
     async fn handle(
@@ -206,18 +233,6 @@ impl Handler for App {
         self.metrics.answered(route, answer.status(), took);
         tracing::debug!(route, status = answer.status().as_u16(), client = %visit.client, ?took, "answered");
         answer
-    }
-
-    fn event(&self, event: Event<'_>) {
-        match event {
-            Event::Accepted => {}
-            Event::HandshakeFailed { .. }
-            | Event::MalformedRequest { .. }
-            | Event::RequestTimeout { .. } => {
-                self.metrics.malformed_requests.inc();
-                tracing::debug!(?event, "no request");
-            }
-        }
     }
 }
 

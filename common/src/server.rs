@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -24,6 +26,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+pub use activity::Ongoing;
 pub use connection::{Connection, Cut, Established, TlsInfo};
 pub use options::Options;
 
@@ -44,15 +47,27 @@ const LAST_TURN: Duration = Duration::from_secs(1);
 /// How much may lie in the kernel unsent before a connection counts as not writable.
 const UNSENT: u32 = 32 * 1024;
 
-/// What answers requests. It cannot fail: an error is a response.
+/// What serves connections. It cannot fail: an error is a response.
 pub trait Handler: 'static {
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static;
-
-    fn handle(
+    /// Serves one HTTP/1.1 connection to its end, keeping to these options and this shutdown.
+    fn http1(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        established: Established,
         connection: Rc<Connection>,
-    ) -> impl Future<Output = Response<Self::Body>> + 'static;
+        options: Rc<Options>,
+        shutdown: Shutdown,
+    ) -> impl Future<Output = ()> + 'static;
+
+    /// Answers one request of an HTTP/2 connection. Only a handler whose TLS configuration offers `h2` is asked.
+    fn http2(
+        self: Rc<Self>,
+        _request: Request<RecvStream>,
+        mut answer: SendResponse<Bytes>,
+        _connection: Rc<Connection>,
+        _ongoing: Ongoing,
+    ) -> impl Future<Output = ()> + 'static {
+        async move { answer.send_reset(Reason::HTTP_1_1_REQUIRED) }
+    }
 
     /// The TLS configuration for a new connection; `None` = cleartext.
     fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
@@ -64,23 +79,19 @@ pub trait Handler: 'static {
         None
     }
 
-    /// Serves one HTTP/1.1 connection to its end. By default hyper does, and calls [`handle`](Self::handle); a handler that
-    /// speaks HTTP/1.1 itself keeps to the same options and the same shutdown.
-    fn http1(
-        self: Rc<Self>,
-        established: Established,
-        connection: Rc<Connection>,
-        options: Rc<Options>,
-        shutdown: Shutdown,
-    ) -> impl Future<Output = ()> + 'static
-    where
-        Self: Sized,
-    {
-        connection::http1(established, self, connection, options, shutdown)
-    }
-
     /// What happens outside of requests, for logs and metrics.
     fn event(&self, _event: Event<'_>) {}
+}
+
+/// A handler whose HTTP/1.1 is hyper's ([`connection::http1`]): it answers requests.
+pub trait Service: Handler {
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static;
+
+    fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        connection: Rc<Connection>,
+    ) -> impl Future<Output = Response<Self::Body>> + 'static;
 }
 
 /// What a connection does besides bringing requests.
@@ -249,8 +260,6 @@ impl Drop for OpenConnection {
 mod tests {
     use std::cell::Cell;
 
-    use http_body_util::Empty;
-
     use super::*;
     use crate::shutdown::{self, ShutdownTrigger};
 
@@ -266,14 +275,13 @@ mod tests {
     }
 
     impl Handler for Besieged {
-        type Body = Empty<Bytes>;
-
-        async fn handle(
+        async fn http1(
             self: Rc<Self>,
-            _request: Request<Incoming>,
+            _established: Established,
             _connection: Rc<Connection>,
-        ) -> Response<Self::Body> {
-            Response::new(Empty::new())
+            _options: Rc<Options>,
+            _shutdown: Shutdown,
+        ) {
         }
 
         fn event(&self, event: Event<'_>) {

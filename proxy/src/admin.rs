@@ -23,7 +23,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use lintel_common::server::{self, Connection, Handler, Options};
+use lintel_common::server::{self, Connection, Established, Handler, Options, Service, connection};
 use lintel_common::shutdown::Shutdown;
 use serde::Serialize;
 use serde_json::json;
@@ -138,6 +138,18 @@ struct TargetGroupHealth<'a> {
 }
 
 impl Handler for Endpoints {
+    fn http1(
+        self: Rc<Self>,
+        established: Established,
+        connection: Rc<Connection>,
+        options: Rc<Options>,
+        shutdown: Shutdown,
+    ) -> impl Future<Output = ()> + 'static {
+        connection::http1(established, self, connection, options, shutdown)
+    }
+}
+
+impl Service for Endpoints {
     type Body = Full<Bytes>;
 
     async fn handle(

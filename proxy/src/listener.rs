@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
 use http::header::{HeaderValue, LOCATION};
 use http::{Method, Request, Response};
-use hyper::body::Incoming;
-use lintel_common::server::{Connection, Established, Event, Handler, Options};
+use lintel_common::server::{Connection, Established, Event, Handler, Ongoing, Options};
 use lintel_common::shutdown::Shutdown;
 
 use crate::access_log::{Record, Recorder};
@@ -28,7 +29,6 @@ use crate::gateway_error::{self, GatewayError};
 use crate::http1::{RequestHead, ResponseHead};
 use crate::model::LoadBalancerSettings;
 use crate::rule::{RuleInput, RuleTable};
-pub use http2::ResponseBody;
 
 /// What one listener does, as of the last reload. A request keeps the one it began with.
 #[derive(Debug)]
@@ -189,16 +189,6 @@ impl Listener {
 }
 
 impl Handler for Listener {
-    type Body = ResponseBody;
-
-    fn handle(
-        self: Rc<Self>,
-        request: Request<Incoming>,
-        connection: Rc<Connection>,
-    ) -> impl Future<Output = Response<ResponseBody>> + 'static {
-        self.respond_http2(request, connection)
-    }
-
     fn http1(
         self: Rc<Self>,
         established: Established,
@@ -207,6 +197,16 @@ impl Handler for Listener {
         shutdown: Shutdown,
     ) -> impl Future<Output = ()> + 'static {
         http1::serve(self, established, connection, options, shutdown)
+    }
+
+    fn http2(
+        self: Rc<Self>,
+        request: Request<RecvStream>,
+        answer: SendResponse<Bytes>,
+        connection: Rc<Connection>,
+        ongoing: Ongoing,
+    ) -> impl Future<Output = ()> + 'static {
+        self.respond_http2(request, answer, connection, ongoing)
     }
 
     fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {

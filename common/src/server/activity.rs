@@ -56,12 +56,12 @@ impl Default for Activity {
 
 impl Activity {
     /// A request head is complete; the exchange lasts until its response body is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> Exchange {
+    pub(super) fn begin(self: &Arc<Self>) -> Ongoing {
         self.head_since.store(0, Relaxed);
         self.requests.fetch_add(1, Relaxed);
         self.exchanges.fetch_add(1, Relaxed);
         self.answering.fetch_add(1, Relaxed);
-        Exchange {
+        Ongoing {
             activity: Arc::clone(self),
             answering: true,
         }
@@ -133,20 +133,21 @@ impl Activity {
 
 /// From a complete request head to the end of its response.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub struct Ongoing {
     activity: Arc<Activity>,
     answering: bool,
 }
 
-impl Exchange {
-    fn answered(&mut self) {
+impl Ongoing {
+    /// The response has begun.
+    pub fn answered(&mut self) {
         if std::mem::take(&mut self.answering) {
             self.activity.answering.fetch_sub(1, Relaxed);
         }
     }
 }
 
-impl Drop for Exchange {
+impl Drop for Ongoing {
     fn drop(&mut self) {
         self.answered();
         self.activity.exchanges.fetch_sub(1, Relaxed);
@@ -158,12 +159,12 @@ pin_project_lite::pin_project! {
     pub(super) struct Tracked<B> {
         #[pin]
         body: B,
-        exchange: Exchange,
+        exchange: Ongoing,
     }
 }
 
 impl<B> Tracked<B> {
-    pub(super) fn new(body: B, mut exchange: Exchange) -> Self {
+    pub(super) fn new(body: B, mut exchange: Ongoing) -> Self {
         exchange.answered();
         Self { body, exchange }
     }

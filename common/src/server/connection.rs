@@ -1,7 +1,9 @@
-//! One connection, from accept to its end: TLS handshake, HTTP/2 by hyper, HTTP/1.1 by hyper or by the
+//! One connection, from accept to its end: TLS handshake, HTTP/2 by `http2`, HTTP/1.1 by hyper or by the
 //! handler itself, time-outs, draining. A watchdog
 //! beside hyper sees what hyper does not: a client that stopped in the middle of a request head (408), one that stopped
 //! reading, one that has nothing to say.
+
+mod http2;
 
 use std::cell::OnceCell;
 use std::convert::Infallible;
@@ -22,7 +24,7 @@ use tokio::time::Instant;
 
 pub use super::activity::Cut;
 use super::activity::{Activity, Tracked, Watch};
-use super::{Accepted, Event, Handler, OpenConnection, Options};
+use super::{Accepted, Event, Handler, OpenConnection, Options, Service};
 use crate::metered::Metered;
 use crate::shutdown::Shutdown;
 use crate::stream::Stream;
@@ -62,6 +64,20 @@ pub struct TlsInfo {
 }
 
 impl Connection {
+    /// Accepted now, and nothing is known of it yet.
+    pub fn new(peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            id: random_id(),
+            peer,
+            local,
+            tls: None,
+            http2: false,
+            accepted_at: Instant::now(),
+            peer_address: OnceCell::new(),
+            activity: Arc::default(),
+        }
+    }
+
     /// The peer's IP address as text, an IPv4 one always as such. Every request of the connection is told it.
     pub fn peer_address(&self) -> &str {
         self.peer_address
@@ -108,16 +124,7 @@ pub(super) async fn run<H: Handler>(
     let Ok(local) = stream.local_addr() else {
         return;
     };
-    let mut connection = Connection {
-        id: random_id(),
-        peer,
-        local,
-        tls: None,
-        http2: false,
-        accepted_at: Instant::now(),
-        peer_address: OnceCell::new(),
-        activity: Arc::default(),
-    };
+    let mut connection = Connection::new(peer, local);
     let Some(config) = handler.tls() else {
         let stream = Stream::Plain(stream);
         let established = Established { stream, open };
@@ -145,7 +152,7 @@ pub(super) async fn run<H: Handler>(
     let established = Established { stream, open };
     let connection = Rc::new(connection);
     if connection.http2 {
-        http2(established, handler, connection, options, shutdown).await;
+        http2::serve(established, handler, connection, options, shutdown).await;
     } else {
         handler
             .http1(established, connection, options, shutdown)
@@ -192,7 +199,7 @@ fn tls_info(session: &rustls::ServerConnection) -> Option<TlsInfo> {
 }
 
 /// HTTP/1.1 by hyper.
-pub(super) async fn http1<H: Handler>(
+pub async fn http1<H: Service>(
     established: Established,
     handler: Rc<H>,
     connection: Rc<Connection>,
@@ -259,67 +266,6 @@ pub(super) async fn http1<H: Handler>(
                     say_and_close(parts.io.into_inner(), REQUEST_TIMEOUT).await;
                 }
                 return;
-            }
-        }
-    }
-}
-
-async fn http2<H: Handler>(
-    established: Established,
-    handler: Rc<H>,
-    connection: Rc<Connection>,
-    options: Rc<Options>,
-    shutdown: Shutdown,
-) {
-    let stream = connection.watched(established);
-    let service = service_fn(|request| {
-        let exchange = connection.activity.begin();
-        let answer = Rc::clone(&handler).handle(request, Rc::clone(&connection));
-        async move { Ok::<_, Infallible>(answer.await.map(|body| Tracked::new(body, exchange))) }
-    });
-    let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
-    builder
-        .auto_date_header(options.date_header)
-        .max_concurrent_streams(options.max_concurrent_streams)
-        .max_header_list_size(u32::try_from(options.max_head_size).unwrap_or(u32::MAX))
-        .max_send_buf_size(64 * 1024)
-        .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(1024 * 1024);
-    let mut driver = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let last_call = async {
-        let too_old = async {
-            match options.client_keep_alive {
-                Some(age) => tokio::time::sleep_until(connection.accepted_at + age).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = shutdown.requested() => {}
-            () = too_old => {}
-        }
-    };
-    let mut last_call = std::pin::pin!(last_call);
-    let mut called = false;
-    let mut watchdog = Watchdog::new(&options, shutdown.clone());
-    loop {
-        tokio::select! {
-            _ = driver.as_mut() => return,
-            () = &mut last_call, if !called => {
-                called = true;
-                driver.as_mut().graceful_shutdown();
-            }
-            next = watchdog.next(&connection.activity) => match next {
-                Next::Expired => return connection.activity.cut(Cut::Shutdown),
-                // The client was told, and has not said that it understood.
-                Next::Finish if !connection.activity.exchanging() => return,
-                Next::Idle if called || connection.activity.exchanging() => {
-                    return connection.activity.cut(Cut::Idle);
-                }
-                Next::Idle => {
-                    called = true;
-                    driver.as_mut().graceful_shutdown();
-                }
-                Next::Finish | Next::HeadOverdue => {}
             }
         }
     }
@@ -413,15 +359,5 @@ impl Watchdog {
         }
         let finish = self.finish_at.is_some_and(|finish_at| now >= finish_at);
         finish.then_some(Next::Finish)
-    }
-}
-
-/// Runs hyper's HTTP/2 streams on this thread.
-#[derive(Clone)]
-struct LocalExecutor;
-
-impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecutor {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
     }
 }

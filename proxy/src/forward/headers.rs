@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderMap;
 use http::{Method, Response, Version};
 use hyper::ext::ReasonPhrase;
 
@@ -217,37 +217,21 @@ pub fn own_to_client(response: &Response<Bytes>, how: &ToClient, out: &mut Vec<u
 }
 
 /// The same for HTTP/2, which has no fields for its framing.
-pub fn to_http2_client(head: &ResponseHead, trailers: bool) -> HeaderMap {
-    let crossing = Crossing::of(head, trailers);
-    header_map(head.fields(), |name, spelled| {
-        crossing.crosses(name, spelled)
-    })
-}
-
-/// Those of the fields that `crosses` lets pass, by name and spelling.
-pub fn header_map(fields: &Fields, crosses: impl Fn(Name, &[u8]) -> bool) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(fields.len());
-    for field in fields.iter() {
-        // The codec has let pass nothing that is not one.
-        if crosses(field.name, field.spelled.as_bytes())
-            && let Ok(name) = HeaderName::from_bytes(field.spelled.as_bytes())
-            && let Ok(value) = HeaderValue::from_bytes(field.value)
-        {
-            headers.append(name, value);
-        }
-    }
-    headers
+pub fn to_http2_client(head: ResponseHead, trailers: bool) -> HeaderMap {
+    let crossing = Crossing::of(&head, trailers);
+    let crosses = |name, spelled: &[u8]| crossing.crosses(name, spelled);
+    head.into_fields().into_header_map(crosses)
 }
 
 /// Which of a target's fields are for the client.
-struct Crossing<'h> {
-    listed: Listed<'h>,
+struct Crossing {
+    listed: Listed,
     trailers: bool,
     length: bool,
 }
 
-impl<'h> Crossing<'h> {
-    fn of(head: &'h ResponseHead, trailers: bool) -> Self {
+impl Crossing {
+    fn of(head: &ResponseHead, trailers: bool) -> Self {
         // RFC 9110 8.6
         let no_length =
             matches!(head.status(), 100..=199 | 204) || head.length() == Length::Chunked;
@@ -331,12 +315,13 @@ fn is_ours(name: Name) -> bool {
 }
 
 /// RFC 9110 7.6.1: fields that `Connection` names end at this hop too.
-struct Listed<'a> {
-    connection: Option<&'a Fields>,
+struct Listed {
+    /// The fields that say so, seldom needed.
+    connection: Option<Box<Fields>>,
 }
 
-impl<'a> Listed<'a> {
-    fn of(fields: &'a Fields) -> Self {
+impl Listed {
+    fn of(fields: &Fields) -> Self {
         let nothing = |line: &[u8]| {
             [&b"keep-alive"[..], b"close", b"upgrade"]
                 .iter()
@@ -344,7 +329,7 @@ impl<'a> Listed<'a> {
         };
         let all = fields.get_all(Name::Connection).all(nothing);
         Self {
-            connection: (!all).then_some(fields),
+            connection: (!all).then(|| Box::new(fields.clone())),
         }
     }
 
@@ -352,6 +337,7 @@ impl<'a> Listed<'a> {
     fn contains(&self, name: Name, line: &[u8]) -> bool {
         let essential = matches!(name, Name::Host | Name::ContentLength | Name::Cookie);
         self.connection
+            .as_ref()
             .is_some_and(|fields| !essential && fields.has_token(Name::Connection, name_of(line)))
     }
 }

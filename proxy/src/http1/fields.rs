@@ -2,6 +2,7 @@
 //! head has few of them, and each was recognised once.
 
 mod buffer;
+mod header_map;
 mod name;
 mod reader;
 

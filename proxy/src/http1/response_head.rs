@@ -69,6 +69,10 @@ impl ResponseHead {
         &self.fields
     }
 
+    pub fn into_fields(self) -> Fields {
+        self.fields
+    }
+
     /// [`Length::Empty`] for what never has a body, whatever its fields say: answers to HEAD, 1xx, 204 and 304.
     pub fn length(&self) -> Length {
         self.length

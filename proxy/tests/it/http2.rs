@@ -290,3 +290,44 @@ async fn a_client_that_reads_slowly_gets_all_of_it() {
     assert_eq!(read, BODY);
     assert!(proxy.log_line()["reason"].is_null());
 }
+
+/// A target may answer while it reads, and its client may send all before it reads the rest of the answer.
+#[tokio::test]
+async fn an_upload_goes_on_while_its_response_waits_for_the_client() {
+    const UPLOAD: usize = 2 * MIB;
+    const FIRST: usize = 192 * 1024;
+    let target = Target::scripted(|connection| {
+        connection.request_head()?;
+        let length = FIRST + UPLOAD;
+        connection.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+        ))?;
+        connection.send(vec![b'.'; FIRST])?;
+        let upload = connection.bytes(UPLOAD)?;
+        connection.send(upload)
+    });
+    let proxy = behind(&target);
+    let client = Http2::connect_with_window(proxy.address(), 16 * 1024).await;
+    let (sender, body) = growing();
+    let mut sending = request("POST", "/mirror", body);
+    sending
+        .headers_mut()
+        .insert("content-length", UPLOAD.into());
+    let response = client.send(sending).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let upload: Vec<u8> = (0..UPLOAD).map(|nth| (nth / 1000) as u8).collect();
+    let send_all = async {
+        for piece in upload.chunks(32 * 1024) {
+            sender.send(Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        drop(sender);
+    };
+    let sent = tokio::time::timeout(PATIENCE, send_all).await;
+    assert!(sent.is_ok(), "the upload stands still");
+    let (_, content) = whole(response).await;
+    assert!(content[..FIRST].iter().all(|byte| *byte == b'.'));
+    assert_eq!(content[FIRST..], upload);
+    let line = proxy.log_line();
+    assert!(line["reason"].is_null());
+    assert!(line["received_bytes"].as_u64() > Some(UPLOAD as u64));
+}

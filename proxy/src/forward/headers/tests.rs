@@ -274,7 +274,7 @@ fn a_response_keeps_what_is_the_clients() {
         ..how
     };
     assert!(to_client_text(&head, &how).contains("trailer: x-sum\r\n"));
-    let headers = to_http2_client(&head, false);
+    let headers = to_http2_client(head, false);
     assert_eq!(headers.len(), 3);
     assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
 }

@@ -58,6 +58,10 @@ impl Buffer {
         whole.get(span.range()).unwrap_or_default()
     }
 
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes.unwrap_or(self.text.into_bytes())
+    }
+
     /// Of a part that is ASCII.
     pub(super) fn text(&self, span: Span) -> &str {
         self.text.get(span.range()).unwrap_or_default()
@@ -95,7 +99,7 @@ impl Span {
         self.length as usize
     }
 
-    fn range(self) -> std::ops::Range<usize> {
+    pub(super) fn range(self) -> std::ops::Range<usize> {
         self.start as usize..self.start as usize + self.length as usize
     }
 }

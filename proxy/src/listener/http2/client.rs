@@ -1,18 +1,16 @@
-//! The client's side of an exchange over HTTP/2: one stream of a connection that hyper drives. A client that goes away
-//! ends the task that polls this, and a server that stops ends the connection: neither is looked for here.
+//! The client's side of an exchange over HTTP/2: one stream of a connection, in both directions. A server that stops ends
+//! the connection, and the stream with it: that is not looked for here.
 
-use std::cell::Cell;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::request;
-use http_body::Body;
-use hyper::body::Incoming;
-use lintel_common::server::Connection;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::{Response, StatusCode, request};
+use lintel_common::server::{Connection, Ongoing};
 use tokio::time::Instant;
 
 use crate::forward::client::Client;
@@ -22,23 +20,32 @@ use crate::http1::buffers::Buffers;
 use crate::http1::transfer::{Broken, Framing};
 use crate::http1::wait::Timer;
 use crate::http1::wire::Wire;
-use crate::http1::{Fields, Length, RequestHead, ResponseHead};
+use crate::http1::{Fields, Length, Name, RequestHead, ResponseHead};
 
-#[derive(Debug)]
 pub(super) struct Http2Client {
-    body: Incoming,
+    body: RecvStream,
+    answer: SendResponse<Bytes>,
+    /// Once the response's head is out.
+    content: Option<SendStream<Bytes>>,
+    ongoing: Ongoing,
     framing: Framing,
-    trailers: Option<Fields>,
+    /// Sends the body when it gets the word.
+    waits: bool,
     taken: bool,
+    /// Nothing more comes of the body.
     ended: bool,
-    received: Rc<Cell<u64>>,
+    received: u64,
     connection: Rc<Connection>,
     buffers: Rc<Buffers>,
     timer: Timer,
 }
 
+/// Nobody is there any more who could be answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gone;
+
 /// How long the body is, as HTTP/1.1 says it.
-pub(super) fn length(parts: &request::Parts, body: &Incoming) -> Result<Length, GatewayError> {
+pub(super) fn length(parts: &request::Parts, body: &RecvStream) -> Result<Length, GatewayError> {
     let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
     match (lengths.next(), lengths.next()) {
         (None, _) if body.is_end_stream() => Ok(Length::Empty),
@@ -57,31 +64,112 @@ pub(super) fn length(parts: &request::Parts, body: &Incoming) -> Result<Length, 
 
 impl Http2Client {
     pub(super) fn new(
-        body: Incoming,
+        body: RecvStream,
+        answer: SendResponse<Bytes>,
+        ongoing: Ongoing,
         head: &RequestHead,
         connection: Rc<Connection>,
         buffers: Rc<Buffers>,
-        received: Rc<Cell<u64>>,
     ) -> Self {
+        let ended = match head.length() {
+            Length::Chunked => false,
+            Length::Empty => true,
+            Length::Known(_) | Length::UntilClose => body.is_end_stream(),
+        };
         Self {
-            ended: body.is_end_stream() && head.length() != Length::Chunked,
             body,
+            answer,
+            content: None,
+            ongoing,
             framing: Framing::of(head.length(), headers::offers_trailers(head.fields())),
-            trailers: None,
+            waits: !ended && head.fields().has_token(Name::Expect, "100-continue"),
             taken: false,
-            received,
+            ended,
+            received: 0,
             connection,
             buffers,
             timer: Timer::default(),
         }
     }
 
+    /// Bytes of the body so far.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Sends the response's head. `over`: there is no more of it.
+    pub(super) fn answer(
+        &mut self,
+        status: u16,
+        headers: HeaderMap,
+        over: bool,
+    ) -> Result<(), Gone> {
+        self.ongoing.answered();
+        match self.answer.send_response(response(status, headers), over) {
+            Ok(content) => {
+                self.content = Some(content);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a response that cannot be sent");
+                self.answer.send_reset(Reason::INTERNAL_ERROR);
+                Err(Gone)
+            }
+        }
+    }
+
+    /// Ready when a piece of the response may be sent: the client takes it soon, and little lies here for it.
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        let Some(content) = &mut self.content else {
+            return Poll::Ready(Err(Gone));
+        };
+        while content.capacity() == 0 {
+            content.reserve_capacity(1);
+            match ready!(content.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                _ => return Poll::Ready(Err(Gone)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends a piece of the response. What its client does not take yet lies here.
+    pub(super) fn send(&mut self, piece: Bytes, over: bool) -> Result<(), Gone> {
+        self.connection.moved();
+        let content = self.content.as_mut().ok_or(Gone)?;
+        content.send_data(piece, over).map_err(|_| Gone)
+    }
+
+    /// Ends the response.
+    pub(super) fn send_trailers(&mut self, trailers: HeaderMap) -> Result<(), Gone> {
+        let content = self.content.as_mut().ok_or(Gone)?;
+        content.send_trailers(trailers).map_err(|_| Gone)
+    }
+
+    /// Ends a response that its target did not.
+    pub(super) fn reset(&mut self) {
+        self.answer.send_reset(Reason::INTERNAL_ERROR);
+    }
+
     fn pass_on(&mut self, cx: &mut Context<'_>, content: &[u8], to: &mut Wire) -> io::Result<()> {
         self.taken = true;
-        self.received
-            .set(self.received.get() + content.len() as u64);
+        self.received += content.len() as u64;
         self.connection.moved();
-        self.framing.write(cx, &self.buffers, content, to)
+        self.framing.write(cx, &self.buffers, content, to)?;
+        // A stream that has ended needs no room.
+        let _ = self.body.flow_control().release_capacity(content.len());
+        Ok(())
+    }
+
+    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Fields>, h2::Error>> {
+        let trailers = ready!(self.body.poll_trailers(cx))?;
+        Poll::Ready(Ok(trailers.map(|trailers| {
+            let mut fields = Fields::default();
+            for (name, value) in &trailers {
+                fields.push(name.as_str(), value.as_bytes());
+            }
+            fields
+        })))
     }
 }
 
@@ -92,27 +180,16 @@ impl Client for Http2Client {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    if let Some(content) = frame.data_ref() {
-                        let content: Bytes = content.clone();
-                        self.pass_on(cx, &content, to).map_err(Broken::Sink)?;
-                    } else if let Ok(trailers) = frame.into_trailers() {
-                        let mut fields = Fields::default();
-                        for (name, value) in &trailers {
-                            fields.push(name.as_str(), value.as_bytes());
-                        }
-                        self.trailers = Some(fields);
-                    }
-                }
-                Some(Err(error)) => {
-                    return Poll::Ready(Err(Broken::Source(io::Error::other(error))));
-                }
+            let broken = |error| Broken::Source(io::Error::other(error));
+            match ready!(self.body.poll_data(cx)) {
+                Some(Ok(content)) => self.pass_on(cx, &content, to).map_err(Broken::Sink)?,
+                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
                 None => {
+                    let trailers = ready!(self.poll_trailers(cx)).map_err(broken)?;
                     self.ended = true;
                     // The end of chunks cannot be written twice.
                     self.taken |= self.framing != Framing::Plain;
-                    self.framing.end(&self.buffers, self.trailers.as_ref(), to);
+                    self.framing.end(&self.buffers, trailers.as_ref(), to);
                 }
             }
         }
@@ -122,17 +199,35 @@ impl Client for Http2Client {
         !self.taken
     }
 
-    /// hyper has said so already, when the body was first asked for.
-    fn proceed(&mut self) {}
+    fn proceed(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            let word = response(StatusCode::CONTINUE.as_u16(), HeaderMap::new());
+            // Of a client that has gone the body's end tells.
+            let _ = self.answer.send_informational(word);
+        }
+    }
 
-    /// hyper's server cannot say it.
-    fn interim(&mut self, _cx: &mut Context<'_>, _head: &ResponseHead) {}
+    fn interim(&mut self, _cx: &mut Context<'_>, head: &ResponseHead) {
+        let interim = response(head.status(), headers::to_http2_client(head.clone(), false));
+        let _ = self.answer.send_informational(interim);
+    }
 
-    fn poll_gone(&mut self, _cx: &mut Context<'_>) -> Poll<GatewayError> {
-        Poll::Pending
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<GatewayError> {
+        let reset = match &mut self.content {
+            None => self.answer.poll_reset(cx),
+            Some(content) => content.poll_reset(cx),
+        };
+        reset.map(|_| GatewayError::ClientClosed)
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
         self.timer.poll_until(cx, at)
     }
+}
+
+fn response(status: u16, headers: HeaderMap) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.headers_mut() = headers;
+    response
 }

@@ -1,0 +1,104 @@
+//! An HTTP/2 connection from its handshake to its end. The h2 crate reads and writes its frames and counts its windows;
+//! each request gets a task of its own, which is its handler's.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Connection, Established, Next, Watchdog};
+use crate::server::{Cut, Handler, Options};
+use crate::shutdown::Shutdown;
+
+/// What may wait of a response until its client takes it.
+const MOST_UNSENT: usize = 64 * 1024;
+
+/// What may come of a request before its handler takes it, and of all of a connection's.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Streams that were reset because of the client's own mistakes, before its connection is given up.
+const MOST_MISTAKES: usize = 1024;
+
+pub(super) async fn serve<H: Handler>(
+    established: Established,
+    handler: Rc<H>,
+    connection: Rc<Connection>,
+    options: Rc<Options>,
+    shutdown: Shutdown,
+) {
+    let stream = connection.watched(established);
+    let called = Cell::new(false);
+    let mut driver = pin!(drive(stream, handler, &connection, &options, &called));
+    let last_call = async {
+        let too_old = async {
+            match options.client_keep_alive {
+                Some(age) => tokio::time::sleep_until(connection.accepted_at + age).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = too_old => {}
+        }
+    };
+    let mut last_call = pin!(last_call);
+    let mut watchdog = Watchdog::new(&options, shutdown.clone());
+    loop {
+        // The driver last: it hears of a last call in the same turn.
+        tokio::select! {
+            biased;
+            () = &mut last_call, if !called.get() => called.set(true),
+            next = watchdog.next(&connection.activity) => match next {
+                Next::Expired => return connection.activity.cut(Cut::Shutdown),
+                // The client was told, and has not said that it understood.
+                Next::Finish if !connection.activity.exchanging() => return,
+                Next::Idle if called.get() || connection.activity.exchanging() => {
+                    return connection.activity.cut(Cut::Idle);
+                }
+                Next::Idle => called.set(true),
+                Next::Finish | Next::HeadOverdue => {}
+            },
+            _ = driver.as_mut() => return,
+        }
+    }
+}
+
+/// Until the client has gone, or was told by the last call that no more is taken and has got its answers.
+async fn drive<H: Handler>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    handler: Rc<H>,
+    connection: &Rc<Connection>,
+    options: &Options,
+    called: &Cell<bool>,
+) -> Result<(), h2::Error> {
+    let mut builder = h2::server::Builder::new();
+    builder
+        .max_concurrent_streams(options.max_concurrent_streams)
+        .max_header_list_size(u32::try_from(options.max_head_size).unwrap_or(u32::MAX))
+        .max_send_buffer_size(MOST_UNSENT)
+        .max_local_error_reset_streams(Some(MOST_MISTAKES))
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    let mut requests = builder.handshake::<_, Bytes>(stream).await?;
+    let mut told = false;
+    loop {
+        let next = poll_fn(|cx| {
+            if called.get() && !told {
+                told = true;
+                requests.graceful_shutdown();
+            }
+            requests.poll_accept(cx)
+        });
+        let Some((request, answer)) = next.await.transpose()? else {
+            return Ok(());
+        };
+        let ongoing = connection.activity.begin();
+        // Called here, so that the handler learns of every request that was read, also when its client has gone by now.
+        let handled = Rc::clone(&handler).http2(request, answer, Rc::clone(connection), ongoing);
+        tokio::task::spawn_local(handled);
+    }
+}

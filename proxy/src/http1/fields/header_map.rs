@@ -1,0 +1,26 @@
+//! Fields as HTTP types, for what wants them so.
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{Fields, Name};
+
+impl Fields {
+    /// Those that `crosses` lets pass, by name and spelling. Their values stay in the buffer, which they share.
+    pub fn into_header_map(self, crosses: impl Fn(Name, &[u8]) -> bool) -> HeaderMap {
+        let buffer = Bytes::from(self.buffer.into_bytes());
+        let mut headers = HeaderMap::with_capacity(self.entries.len());
+        for entry in self.entries {
+            let spelled = &buffer[entry.spelled.range()];
+            // The codec has let pass nothing that is not one.
+            if crosses(entry.name, spelled)
+                && let Ok(name) = HeaderName::from_bytes(spelled)
+                && let value = buffer.slice(entry.value.range())
+                && let Ok(value) = HeaderValue::from_maybe_shared(value)
+            {
+                headers.append(name, value);
+            }
+        }
+        headers
+    }
+}

@@ -1,0 +1,219 @@
+//! A target's content on its way to an HTTP/2 client, and beside it what is left of the request: neither waits for the
+//! other, for a target may answer while it reads.
+
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HeaderMap;
+use tokio::time::Instant;
+
+use super::client::{Gone, Http2Client};
+use crate::access_log::Record;
+use crate::forward::client::Client as _;
+use crate::forward::exchange::{Exchange, Patience};
+use crate::forward::pool::Pool;
+use crate::gateway_error::GatewayError;
+use crate::http1::{Decoder, Length, Malformed};
+
+/// What is sent at once, and so what is kept here, beside what the stream keeps, of content that its client does not take.
+const MOST_AT_ONCE: usize = 64 * 1024;
+
+pub(super) struct Passage<'a> {
+    decoder: Decoder,
+    /// Until all has come.
+    exchange: Option<Exchange>,
+    /// The client takes trailers.
+    trailers: bool,
+    /// Content that waits until the client takes what was sent before.
+    waiting: Option<Bytes>,
+    begun: bool,
+    patience: Option<Patience>,
+    pool: &'a Rc<Pool>,
+    idle_timeout: Duration,
+}
+
+impl<'a> Passage<'a> {
+    pub(super) fn new(
+        length: Length,
+        mut exchange: Exchange,
+        trailers: bool,
+        pool: &'a Rc<Pool>,
+        idle_timeout: Duration,
+    ) -> Self {
+        exchange.wire().read_at_most(MOST_AT_ONCE);
+        let mut passage = Self {
+            decoder: Decoder::new(length),
+            exchange: Some(exchange),
+            trailers,
+            waiting: None,
+            begun: false,
+            patience: None,
+            pool,
+            idle_timeout,
+        };
+        passage.finish_if_whole();
+        passage
+    }
+
+    /// The head was all.
+    pub(super) fn is_over(&self) -> bool {
+        self.decoder.is_finished()
+    }
+
+    /// To the end, of the content or of its client.
+    pub(super) async fn run(
+        mut self,
+        client: &mut Http2Client,
+        record: &mut Record,
+    ) -> Result<(), Gone> {
+        if self.is_over() {
+            return Ok(());
+        }
+        match poll_fn(|cx| self.poll(cx, client, record)).await {
+            Ok(()) => Ok(()),
+            Err(GatewayError::ClientClosed) => Err(Gone),
+            Err(error) => {
+                // A reset takes back what was not written yet: let the connection have its turn first.
+                tokio::task::yield_now().await;
+                client.reset();
+                record.fail(error);
+                Ok(())
+            }
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Http2Client,
+        record: &mut Record,
+    ) -> Poll<Result<(), GatewayError>> {
+        if let Poll::Ready(gone) = client.poll_gone(cx) {
+            return Poll::Ready(Err(gone));
+        }
+        if let Some(exchange) = &mut self.exchange {
+            exchange.poll_send(cx, client)?;
+        }
+        loop {
+            if self.waiting.is_none() {
+                match self.poll_content(cx) {
+                    Poll::Ready(content) => self.waiting = Some(content?),
+                    Poll::Pending => return self.poll_overdue(cx, client).map(Err),
+                }
+            }
+            // Nothing lies with the stream before its first piece.
+            if self.begun {
+                let Poll::Ready(room) = client.poll_room(cx) else {
+                    // Now it is not the target that is waited for.
+                    self.patience = None;
+                    return Poll::Pending;
+                };
+                room.map_err(|Gone| GatewayError::ClientClosed)?;
+            }
+            let content = self.waiting.take().unwrap_or_default();
+            self.begun = true;
+            record.sent(content.len() as u64);
+            let over = self.decoder.is_finished();
+            let sent = match self.take_trailers().filter(|_| over) {
+                None => client.send(content, over),
+                Some(trailers) => client
+                    .send(content, false)
+                    .and_then(|()| client.send_trailers(trailers)),
+            };
+            sent.map_err(|Gone| GatewayError::ClientClosed)?;
+            if over {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// The next piece of content; empty only at the end.
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, GatewayError>> {
+        loop {
+            let Some(exchange) = &mut self.exchange else {
+                return Poll::Ready(Ok(Bytes::new()));
+            };
+            let decoder = &mut self.decoder;
+            let take = |_: &mut Context<'_>, input: &[u8]| take(decoder, input);
+            let taken = exchange.wire().poll_take(cx, &self.pool.buffers, take);
+            let content = match ready!(taken) {
+                Ok(Ok(content)) => content,
+                Ok(Err(_)) => return Poll::Ready(Err(GatewayError::TargetResponseIncomplete)),
+                Err(error) => {
+                    let end = error.kind() == ErrorKind::UnexpectedEof;
+                    if !end || self.decoder.end_of_stream().is_err() {
+                        return Poll::Ready(Err(GatewayError::TargetResponseIncomplete));
+                    }
+                    Bytes::new()
+                }
+            };
+            if let Some(patience) = &mut self.patience {
+                patience.see(moved(exchange));
+            }
+            self.finish_if_whole();
+            // Only framing may have come, and there may be more: the task is not woken for what is here already.
+            if !content.is_empty() || self.decoder.is_finished() {
+                return Poll::Ready(Ok(content));
+            }
+        }
+    }
+
+    fn poll_overdue(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Http2Client,
+    ) -> Poll<GatewayError> {
+        let Some(exchange) = &mut self.exchange else {
+            return Poll::Pending;
+        };
+        let seen = moved(exchange);
+        let patience = self
+            .patience
+            .get_or_insert_with(|| Patience::new(Instant::now(), seen));
+        patience.see(seen);
+        let stalled = GatewayError::TargetResponseStalled;
+        let target = Some(&*exchange.target);
+        patience.poll(cx, client, target, self.idle_timeout, stalled)
+    }
+
+    /// Lets the target go as soon as all has come from it.
+    fn finish_if_whole(&mut self) {
+        if self.decoder.is_finished()
+            && let Some(exchange) = self.exchange.take()
+        {
+            exchange.finish(self.pool, self.idle_timeout);
+        }
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        let fields = self.decoder.take_trailers().filter(|_| self.trailers)?;
+        Some(fields.into_header_map(|_, _| true))
+    }
+}
+
+/// Of the response, and of what is left of the request.
+fn moved(exchange: &mut Exchange) -> u64 {
+    exchange.wire().received() + exchange.wire().sent()
+}
+
+/// The content that is here, in one piece, up to a bound.
+fn take(decoder: &mut Decoder, input: &[u8]) -> (usize, Option<Result<Bytes, Malformed>>) {
+    let mut taken = 0;
+    let mut content = Vec::with_capacity(input.len().min(MOST_AT_ONCE));
+    while taken < input.len() && content.len() < MOST_AT_ONCE && !decoder.is_finished() {
+        let most = input.len().min(taken + MOST_AT_ONCE);
+        match decoder.read(&input[taken..most]) {
+            Ok(piece) if piece.consumed == 0 => break,
+            Ok(piece) => {
+                content.extend_from_slice(&input[taken..][piece.content]);
+                taken += piece.consumed;
+            }
+            Err(malformed) => return (taken, Some(Err(malformed))),
+        }
+    }
+    (taken, (taken > 0).then_some(Ok(content.into())))
+}
