@@ -94,9 +94,9 @@ impl Fields {
     /// The caller has a valid name and a valid value, without blanks around it.
     pub fn push(&mut self, spelled: &str, value: &[u8]) {
         let name = Name::of(spelled.as_bytes());
-        let spelled = self.append(spelled.as_bytes());
-        self.append(b": ");
-        let value = self.append(value);
+        let spelled = self.append(spelled);
+        self.append(": ");
+        let value = self.buffer.append(value);
         self.entries.push(Entry {
             name,
             spelled,
@@ -135,9 +135,9 @@ impl Fields {
         self.entries.retain(|entry| keep(&entry.field(buffer)));
     }
 
-    /// Keeps bytes that are no field, such as a target.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Span {
-        self.buffer.append(bytes)
+    /// Keeps text that is no field, such as a target.
+    pub(super) fn append(&mut self, text: &str) -> Span {
+        self.buffer.append_text(text)
     }
 
     /// Only the fields that say how long the message and the connection are.

@@ -55,8 +55,8 @@ impl RequestHead {
         let mut path_and_query = target.part(parts.path.start..target.len());
         if path.len() == 0 && parts.scheme.is_some() {
             let query = fields.text(path_and_query).to_owned();
-            path = fields.append(b"/");
-            path_and_query = path.to(fields.append(query.as_bytes()));
+            path = fields.append("/");
+            path_and_query = path.to(fields.append(&query));
         }
         Ok(Self {
             method,
@@ -86,7 +86,7 @@ impl RequestHead {
         let mut fields = Fields::with_capacity(size + 256, parts.headers.len());
         let authority = uri
             .authority()
-            .map(|authority| fields.append(authority.as_str().as_bytes()));
+            .map(|authority| fields.append(authority.as_str()));
         let path = uri.path();
         let path = match (&parts.method, uri.path_and_query()) {
             (&Method::CONNECT, None) => "",
@@ -94,10 +94,10 @@ impl RequestHead {
             _ if path.is_empty() => "/",
             _ => path,
         };
-        let path = fields.append(path.as_bytes());
+        let path = fields.append(path);
         let query = uri.query().map(|query| {
-            fields.append(b"?");
-            fields.append(query.as_bytes())
+            fields.append("?");
+            fields.append(query)
         });
         let path_and_query = path.to(query.unwrap_or(path));
         let target = match authority {
@@ -172,7 +172,8 @@ impl RequestHead {
     /// Whether path and query could have come over HTTP/1.1. False only for a head that came as HTTP types: what these
     /// take is wider.
     pub fn has_plain_target(&self) -> bool {
-        target::is_path_and_query(self.path_and_query())
+        let text = self.path_and_query();
+        target::is_path_and_query(text) && (text != "*" || self.method == Method::OPTIONS)
     }
 
     pub fn fields(&self) -> &Fields {

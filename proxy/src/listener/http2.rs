@@ -3,6 +3,7 @@
 mod client;
 mod passage;
 
+use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -27,7 +28,7 @@ impl Listener {
         answer: SendResponse<Bytes>,
         connection: Rc<Connection>,
         ongoing: Ongoing,
-    ) -> impl Future<Output = ()> + 'static {
+    ) -> Pin<Box<dyn Future<Output = ()>>> {
         let (parts, body) = request.into_parts();
         let length = client::length(&parts, &body);
         let head = RequestHead::from_http(&parts, length.unwrap_or(Length::Empty));
@@ -36,8 +37,10 @@ impl Listener {
         let buffers = Rc::clone(&self.pool.buffers);
         let counted = Rc::clone(&connection);
         let mut client = Http2Client::new(body, answer, ongoing, &head, counted, buffers);
-        async move {
-            let refused = length.err();
+        // In a box: its task moves it about.
+        Box::pin(async move {
+            let not_plain = (!head.has_plain_target()).then_some(GatewayError::MalformedRequest);
+            let refused = length.err().or(not_plain);
             let answered = self
                 .answer_http2(&head, refused, &mut client, &connection, &mut record)
                 .await;
@@ -45,7 +48,7 @@ impl Listener {
             if answered.is_ok() {
                 record.finish();
             }
-        }
+        })
     }
 
     /// Fails only when nobody is there any more.

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
 use http_body_util::BodyExt;
 
-use crate::harness::http2::{Http2, empty, full, growing, request, whole};
+use crate::harness::http2::{Http2, connect, empty, full, growing, request, whole};
 use crate::harness::{Gate, PATIENCE, Proxy, Setup, Target, ok};
 
 const MIB: usize = 1024 * 1024;
@@ -330,4 +331,57 @@ async fn an_upload_goes_on_while_its_response_waits_for_the_client() {
     let line = proxy.log_line();
     assert!(line["reason"].is_null());
     assert!(line["received_bytes"].as_u64() > Some(UPLOAD as u64));
+}
+
+/// By a client that hears of them, which hyper's does not.
+#[tokio::test]
+async fn a_client_hears_of_interim_responses() {
+    let target = Target::scripted(|connection| {
+        connection.request_head()?;
+        connection.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x\r\n\r\n")?;
+        let body = connection.bytes(5)?;
+        connection.send(ok(&String::from_utf8_lossy(&body)))
+    });
+    let proxy = behind(&target);
+    let stream = connect(proxy.address()).await;
+    let (mut sender, driver) = h2::client::handshake(stream).await.unwrap();
+    let driver = tokio::spawn(driver);
+    let request = Request::post("https://example.com/")
+        .header("expect", "100-continue")
+        .header("content-length", "5")
+        .body(())
+        .unwrap();
+    let (mut response, mut body) = sender.send_request(request, false).unwrap();
+    let mut interim = Vec::new();
+    while interim.len() < 2 {
+        let next = std::future::poll_fn(|cx| response.poll_informational(cx));
+        let next = tokio::time::timeout(PATIENCE, next).await;
+        interim.push(next.expect("an interim response").unwrap().unwrap());
+    }
+    let statuses: Vec<_> = interim.iter().map(|head| head.status().as_u16()).collect();
+    assert_eq!(statuses, [100, 103]);
+    assert_eq!(interim[1].headers()["link"], "</a.css>");
+    assert!(!interim[1].headers().contains_key("connection"));
+    body.send_data(Bytes::from("hello"), true).unwrap();
+    let response = response.await.unwrap();
+    assert_eq!(response.status(), 200);
+    let content = response.into_body().data().await.unwrap().unwrap();
+    assert_eq!(content, "hello");
+    driver.abort();
+    assert!(proxy.log_line()["reason"].is_null());
+}
+
+/// What HTTP/1.1 refuses in a path does not come in by the other door.
+#[tokio::test]
+async fn paths_are_as_plain_as_those_of_http1() {
+    let target = Target::answering(|request| ok(request.uri()));
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    for path in ["/\u{e9}t\u{e9}", "/?q=\u{e9}", "/a\\b"] {
+        let (status, _) = client.get(path).await;
+        let over_http1 = proxy.connect_tls().get(path).status();
+        assert_eq!((status, over_http1), (400, 400), "{path}");
+    }
+    assert!(target.requests().is_empty());
+    assert_eq!(client.get("/%C3%A9?a=%5C").await.0, 200);
 }

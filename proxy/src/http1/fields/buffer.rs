@@ -36,6 +36,16 @@ impl Buffer {
         }
     }
 
+    /// As [`append`](Self::append), of what need not be looked at.
+    pub(super) fn append_text(&mut self, appended: &str) -> Span {
+        if self.bytes.is_some() {
+            return self.append(appended.as_bytes());
+        }
+        let start = self.text.len();
+        self.text.push_str(appended);
+        Span::new(start, appended.len())
+    }
+
     pub(super) fn append(&mut self, appended: &[u8]) -> Span {
         let start = self.text.len();
         match (&mut self.bytes, str::from_utf8(appended)) {

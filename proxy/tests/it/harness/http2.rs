@@ -14,6 +14,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_rustls::client::TlsStream;
 
 use super::tls;
 
@@ -32,14 +33,9 @@ impl Http2 {
 
     /// `window`: bytes of a response that may be on their way without having been read.
     pub async fn connect_with_window(address: SocketAddr, window: u32) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        let name = ServerName::try_from("example.com").unwrap();
-        let connector = tokio_rustls::TlsConnector::from(tls::client_config(&["h2", "http/1.1"]));
-        let stream = connector.connect(name, stream).await.unwrap();
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         let (sender, driver) = http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(window)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(connect(address).await))
             .await
             .unwrap();
         Self {
@@ -57,6 +53,16 @@ impl Http2 {
         sender.ready().await?;
         sender.send_request(request).await
     }
+}
+
+/// A connection on which both sides are to speak HTTP/2.
+pub async fn connect(address: SocketAddr) -> TlsStream<TcpStream> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("example.com").unwrap();
+    let connector = tokio_rustls::TlsConnector::from(tls::client_config(&["h2", "http/1.1"]));
+    let stream = connector.connect(name, stream).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    stream
 }
 
 pub fn request(method: &str, path: &str, body: Body) -> Request<Body> {
