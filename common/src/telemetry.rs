@@ -18,8 +18,8 @@ use crate::line_queue::LineQueue;
 /// The variable that says which lines are written, e.g. `LINTEL_LOG=debug` or `LINTEL_LOG=info,lintel_proxy=trace`.
 pub const FILTER_VARIABLE: &str = "LINTEL_LOG";
 
-/// Lines that may wait for standard error; more are dropped and counted.
-const QUEUE: usize = 4 * 1024;
+/// Bytes of lines that may wait for standard error; more are dropped and counted.
+const QUEUE: usize = 1024 * 1024;
 
 /// How long the end of the program may wait for its last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ impl fmt::Display for LogFormat {
 /// Lines are written by a thread of their own: keep what is returned until the program's end.
 pub fn init(format: LogFormat, default_filter: &str) -> LastLines {
     let lost = Arc::<AtomicUsize>::default();
-    let queue = match LineQueue::start("log", QUEUE, writer(Arc::clone(&lost))) {
+    let queue = match LineQueue::start("log", QUEUE, Duration::ZERO, writer(Arc::clone(&lost))) {
         Ok(queue) => queue,
         Err(error) => {
             eprintln!("nothing will be logged: the log's thread cannot be started: {error}");
@@ -120,7 +120,7 @@ struct Lines {
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if !self.queue.push(line.to_vec()) {
+        if !self.queue.push(|lines| lines.extend_from_slice(line)) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())

@@ -1,7 +1,9 @@
 //! The access log: one [`Record`] for every request, opened with its head and written when it is dropped, so that no way
-//! out of a request can forget it. The record also moves the metrics, which are sums over the same facts. Writing lines
-//! to a file is `writer`'s.
+//! out of a request can forget it. The record also moves the metrics, which are sums over the same facts. What stands in a
+//! line is `line`'s, how that looks in JSON `json`'s, and how lines get to a file `writer`'s.
 
+mod json;
+mod line;
 pub mod writer;
 
 use std::cell::Cell;
@@ -12,24 +14,18 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue};
 use lintel_common::server::{Connection, Cut};
-use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::FormatItem;
-use time::macros::format_description;
 use tokio::time::Instant;
 
 use crate::gateway_error::GatewayError;
-use crate::http1::{Name, RequestHead};
+use crate::http1::RequestHead;
 use crate::metrics::{GroupMetrics, Metrics};
 use writer::AccessLog;
-
-const TIME: &[FormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
 /// What a worker's records have in common.
 #[derive(Debug)]
 pub struct Recorder {
     pub metrics: Arc<Metrics>,
+    /// With a buffer of the worker's own.
     pub log: Option<AccessLog>,
     /// `app/NAME/ID`
     pub load_balancer: String,
@@ -227,96 +223,6 @@ impl Record {
     pub fn finish(&mut self) {
         self.finished = true;
     }
-
-    fn line(&self) -> Line<'_> {
-        let seconds = |from: Option<Instant>, to: Option<Instant>| match (from, to) {
-            (Some(from), Some(to)) => millis(to.saturating_duration_since(from).as_secs_f64()),
-            _ => -1.0,
-        };
-        let dispatched = self.target_answered.and(self.dispatched);
-        let tls = self.connection.tls.as_ref();
-        let target = self.target.map(|address| address.to_string());
-        Line {
-            kind: self.kind(),
-            time: timestamp(SystemTime::now()),
-            elb: &self.recorder.load_balancer,
-            client_port: self.connection.peer.to_string(),
-            target_port_list: target.clone(),
-            target_port: target,
-            request_processing_time: seconds(Some(self.started), dispatched),
-            target_processing_time: seconds(dispatched, self.target_answered),
-            response_processing_time: seconds(self.target_answered, self.answered),
-            elb_status_code: self.status,
-            target_status_code: self.target_status,
-            received_bytes: self.all_received(),
-            sent_bytes: self.sent,
-            request_line: self.request_line(),
-            user_agent: self
-                .request
-                .as_ref()
-                .and_then(|request| request.fields().get(Name::UserAgent).map(text)),
-            ssl_cipher: tls.map(|tls| lintel_common::tls::openssl_cipher_name(tls.cipher_suite)),
-            ssl_protocol: tls.map(|tls| lintel_common::tls::protocol_name(tls.protocol)),
-            target_group_arn: self
-                .group
-                .as_ref()
-                .map(|group| format!("targetgroup/{}", group.target_group)),
-            trace_id: self.trace_id.as_deref().map(text),
-            domain_name: tls.and_then(|tls| tls.server_name.as_deref()),
-            chosen_cert_arn: tls.filter(|tls| tls.resumed).map(|_| "session-reused"),
-            matched_rule_priority: self.rule_priority,
-            request_creation_time: timestamp(self.started_at),
-            actions_executed: self.action,
-            redirect_url: self.redirect_url.as_ref().map(|url| text(url.as_bytes())),
-            error_reason: None,
-            target_status_code_list: self.target_status.map(|status| status.to_string()),
-            classification: None,
-            classification_reason: None,
-            conn_trace_id: format!("TID_{:032x}", self.connection.id),
-            transformed_host: None,
-            transformed_uri: None,
-            request_transform_status: None,
-            ip_address: self.connection.local.ip().to_string(),
-            reason: self.error.map(GatewayError::reason),
-        }
-    }
-
-    fn kind(&self) -> &'static str {
-        match (
-            self.upgraded,
-            self.connection.tls.is_some(),
-            self.connection.http2,
-        ) {
-            (true, true, _) => "wss",
-            (true, false, _) => "ws",
-            (false, true, true) => "h2",
-            (false, true, false) => "https",
-            (false, false, _) => "http",
-        }
-    }
-
-    /// `METHOD proto://host:port/uri HTTP/x`, the URI as the client sent it.
-    fn request_line(&self) -> String {
-        let scheme = if self.connection.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        let port = self.connection.local.port();
-        let Some(request) = &self.request else {
-            return format!("- {scheme}://{}:{port}- -", self.connection.local.ip());
-        };
-        let host = request.authority().map(str::as_bytes);
-        let host = host.or_else(|| request.fields().get(Name::Host));
-        let host = host.and_then(|host| std::str::from_utf8(host).ok());
-        let host = host.map_or("-", crate::rule::without_port);
-        format!(
-            "{} {scheme}://{host}:{port}{} {:?}",
-            request.method(),
-            request.path_and_query(),
-            request.version()
-        )
-    }
 }
 
 impl Drop for Record {
@@ -338,69 +244,9 @@ impl Drop for Record {
             .processed_bytes
             .inc_by(self.all_received() + self.sent);
         if let Some(log) = &self.recorder.log
-            && let Ok(mut line) = serde_json::to_vec(&self.line())
+            && !log.write(|lines| line::write(self, SystemTime::now(), lines))
         {
-            line.push(b'\n');
-            if !log.write(line) {
-                self.recorder.metrics.access_log_dropped.inc();
-            }
+            self.recorder.metrics.access_log_dropped.inc();
         }
     }
-}
-
-/// One line; the names are the ALB's, and its order.
-#[expect(clippy::struct_field_names, reason = "the ALB calls its first line so")]
-#[derive(Serialize)]
-struct Line<'r> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    time: String,
-    elb: &'r str,
-    client_port: String,
-    target_port: Option<String>,
-    request_processing_time: f64,
-    target_processing_time: f64,
-    response_processing_time: f64,
-    elb_status_code: Option<u16>,
-    target_status_code: Option<u16>,
-    received_bytes: u64,
-    sent_bytes: u64,
-    request_line: String,
-    user_agent: Option<String>,
-    ssl_cipher: Option<&'static str>,
-    ssl_protocol: Option<&'static str>,
-    target_group_arn: Option<String>,
-    trace_id: Option<String>,
-    domain_name: Option<&'r str>,
-    chosen_cert_arn: Option<&'static str>,
-    matched_rule_priority: Option<u32>,
-    request_creation_time: String,
-    actions_executed: Option<&'static str>,
-    redirect_url: Option<String>,
-    error_reason: Option<&'static str>,
-    target_port_list: Option<String>,
-    target_status_code_list: Option<String>,
-    classification: Option<&'static str>,
-    classification_reason: Option<&'static str>,
-    conn_trace_id: String,
-    transformed_host: Option<&'static str>,
-    transformed_uri: Option<&'static str>,
-    request_transform_status: Option<&'static str>,
-    ip_address: String,
-    reason: Option<&'static str>,
-}
-
-/// Three decimals, as the ALB writes times.
-fn millis(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
-}
-
-fn timestamp(time: SystemTime) -> String {
-    OffsetDateTime::from(time).format(TIME).unwrap_or_default()
-}
-
-/// A header's value for the log: bytes outside of UTF-8 are shown as U+FFFD, at most 8 KiB as the ALB keeps.
-fn text(value: &[u8]) -> String {
-    const MOST: usize = 8 * 1024;
-    String::from_utf8_lossy(&value[..value.len().min(MOST)]).into_owned()
 }

@@ -91,7 +91,7 @@ async fn run(shared: Shared, first: Vec<Socket>, mut more: mpsc::Receiver<Socket
     let shutdown = shared.shutdown;
     let recorder = Rc::new(Recorder {
         metrics: shared.metrics,
-        log: shared.log,
+        log: shared.log.as_ref().map(AccessLog::of_worker),
         load_balancer: shared.load_balancer,
     });
     let mut serving = JoinSet::new();

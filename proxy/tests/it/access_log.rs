@@ -342,12 +342,19 @@ fn what_clients_write_cannot_break_a_line() {
     let target = Target::saying("hello");
     let proxy = behind(&target);
     let mut client = proxy.connect();
-    client
-        .send(b"GET /%0a%22 HTTP/1.1\r\nHost: a\r\nUser-Agent: \"}\t\xff\\n{\r\n\r\n")
-        .unwrap();
-    client.response().unwrap();
+    client.exchange(
+        b"GET /%0a%22?b=\\c HTTP/1.1\r\nHost: example.com\r\nUser-Agent: \"a\" \\\" \xff\xc3\xbc\t\\n\r\n\
+          X-Amzn-Trace-Id: a=\"\xfe\\\r\n\r\n",
+    );
     let line = proxy.log_line();
-    assert_eq!(line["user_agent"], "\"}\t\u{fffd}\\n{");
+    let port = proxy.port();
+    assert_eq!(
+        line["request_line"],
+        format!("GET http://example.com:{port}/%0a%22?b=\\c HTTP/1.1")
+    );
+    assert_eq!(line["user_agent"], "\"a\" \\\" \u{fffd}\u{fc}\t\\n");
+    let trace_id = line["trace_id"].as_str().unwrap();
+    assert!(trace_id.ends_with(";a=\"\u{fffd}\\"), "{trace_id}");
 }
 
 #[test]

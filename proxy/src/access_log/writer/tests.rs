@@ -15,6 +15,10 @@ fn counter() -> IntCounter {
     IntCounter::new("lost", "lost").unwrap()
 }
 
+fn write(log: &AccessLog, line: &str) -> bool {
+    log.write(|lines| lines.extend_from_slice(line.as_bytes()))
+}
+
 fn settings(path: &Path) -> AccessLogs {
     AccessLogs {
         path: LogPath::File(path.to_owned()),
@@ -57,13 +61,13 @@ fn lines_are_all_there_at_the_end_and_a_renamed_file_is_let_go() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("access.log");
     let log = AccessLog::start(&settings(&path), counter()).unwrap();
-    assert!(log.write(b"one\n".to_vec()));
+    assert!(write(&log, "one\n"));
     assert_eq!(log.flush(LONG), 0);
     let renamed = directory.path().join("access.log.1");
     std::fs::rename(&path, &renamed).unwrap();
     log.reopen();
     for line in 0..100 {
-        assert!(log.write(format!("{line}\n").into_bytes()));
+        assert!(write(&log, &format!("{line}\n")));
     }
     assert_eq!(log.flush(LONG), 0);
     assert_eq!(std::fs::read_to_string(renamed).unwrap(), "one\n");
@@ -117,7 +121,7 @@ fn a_disk_that_stays_full_goes_on_being_counted() {
 fn a_full_device_is_counted_too() {
     let counted = counter();
     let log = AccessLog::start(&settings(Path::new("/dev/full")), counted.clone()).unwrap();
-    assert!(log.write(b"lost\n".to_vec()));
+    assert!(write(&log, "lost\n"));
     assert_eq!(log.flush(LONG), 0);
     assert_eq!(counted.get(), 1);
 }
@@ -129,7 +133,7 @@ fn a_line_that_an_earlier_process_left_unfinished_is_ended() {
     std::fs::write(&path, "whole\nunfin").unwrap();
     for line in ["first\n", "second\n"] {
         let log = AccessLog::start(&settings(&path), counter()).unwrap();
-        assert!(log.write(line.into()));
+        assert!(write(&log, line));
         assert_eq!(log.flush(LONG), 0);
     }
     assert_eq!(
@@ -159,7 +163,7 @@ fn a_pipe_that_lost_its_reader_is_not_reopened_and_its_lines_are_counted() {
     let log = AccessLog::start(&settings(&path), counted.clone()).unwrap();
     drop(reader);
     log.reopen();
-    assert!(log.write(b"lost\n".to_vec()));
+    assert!(write(&log, "lost\n"));
     assert_eq!(log.flush(LONG), 0);
     assert_eq!(counted.get(), 1);
 }
@@ -173,9 +177,9 @@ fn a_pipe_whose_reader_sleeps_blocks_the_thread_alone() {
         .open(&path)
         .unwrap();
     let log = AccessLog::start(&settings(&path), counter()).unwrap();
-    let line = [vec![b'x'; 1023], b"\n".to_vec()].concat();
+    let line = "x".repeat(1023) + "\n";
     // Pipes hold 64 KiB unless they were made bigger.
-    let handed_in = (0..100).filter(|_| log.write(line.clone())).count();
+    let handed_in = (0..100).filter(|_| write(&log, &line)).count();
     assert_eq!(handed_in, 100);
     assert!(log.flush(Duration::from_millis(100)) > 0);
     // Writes block as they should: once somebody reads, everything comes.
