@@ -52,6 +52,9 @@ pub(crate) struct Options {
     /// Write what was measured to this file; what it says of other workloads stays
     #[arg(long, value_name = "FILE")]
     write_baseline: Option<PathBuf>,
+    /// Let the proxy write an access log in JSON to a file
+    #[arg(long, conflicts_with_all = ["baseline", "write_baseline"])]
+    access_log: bool,
     /// Tell in which functions the instructions are
     #[arg(long)]
     profile: bool,
@@ -115,13 +118,8 @@ fn run(options: &Options) -> anyhow::Result<bool> {
         options.requests
     )?;
     for workload in workloads {
-        let costs = measure(
-            workload,
-            options.requests as usize,
-            directory.path(),
-            &certificates,
-        )
-        .with_context(|| format!("{} could not be measured", workload.name))?;
+        let costs = measure(workload, options, directory.path(), &certificates)
+            .with_context(|| format!("{} could not be measured", workload.name))?;
         let instructions = costs.total / u64::from(options.requests);
         let verdict = baseline
             .as_ref()
@@ -153,15 +151,19 @@ fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(holds)
 }
 
-/// What `requests` requests cost, without what the program costs besides.
+/// What the requests cost, without what the program costs besides.
 fn measure(
     workload: &Workload,
-    requests: usize,
+    options: &Options,
     directory: &Path,
     certificates: &DevCertificates,
 ) -> anyhow::Result<Costs> {
-    let few = count(workload, FEW, directory, certificates)?;
-    let many = count(workload, FEW + requests, directory, certificates)?;
+    let count = |requests| {
+        let log = options.access_log;
+        count(workload, requests, log, directory, certificates)
+    };
+    let few = count(FEW)?;
+    let many = count(FEW + options.requests as usize)?;
     Ok(many.without(&few))
 }
 
@@ -169,11 +171,18 @@ fn measure(
 fn count(
     workload: &Workload,
     requests: usize,
+    access_log: bool,
     directory: &Path,
     certificates: &DevCertificates,
 ) -> anyhow::Result<Costs> {
     let origin = origin::Process::start(proxy::TARGETS, true)?;
-    let mut proxy = Proxy::start(directory, workload, &origin.addresses, certificates)?;
+    let log = access_log.then(|| directory.join("access.log"));
+    let settings = proxy::Settings {
+        origins: &origin.addresses,
+        log: log.as_deref(),
+        certificates,
+    };
+    let mut proxy = Proxy::start(directory, workload, &settings)?;
     origin.expect(workload.protocol.is_encrypted(), proxy.address.port())?;
     client::run(workload, requests, &proxy, &certificates.ca)
         .with_context(|| proxy.last_words())?;

@@ -34,18 +34,26 @@ pub(super) struct Proxy {
     messages: PathBuf,
 }
 
+/// What it is started with.
+pub(super) struct Settings<'s> {
+    pub(super) origins: &'s [SocketAddr],
+    /// Its access log, if it is to write one.
+    pub(super) log: Option<&'s Path>,
+    pub(super) certificates: &'s DevCertificates,
+}
+
 impl Proxy {
     /// Returns when the first health checks are over.
     pub(super) fn start(
         directory: &Path,
         workload: &Workload,
-        origins: &[SocketAddr],
-        certificates: &DevCertificates,
+        settings: &Settings<'_>,
     ) -> anyhow::Result<Self> {
         let (address, admin) = (free_address()?, free_address()?);
         let file = directory.join("lintel-proxy.toml");
-        let mut configuration = configuration(address, admin, origins);
+        let mut configuration = configuration(address, admin, settings);
         if workload.protocol.is_encrypted() {
+            let certificates = settings.certificates;
             let (chain, key) = (&certificates.site, &certificates.site_key);
             let certificate = format!("chain = '{}', key = '{}'", chain.display(), key.display());
             configuration.extend(["protocol = 'HTTPS'\ncertificate = { ", &certificate, " }\n"]);
@@ -132,10 +140,15 @@ fn free_address() -> anyhow::Result<SocketAddr> {
 }
 
 /// Ends inside the listener. The checks after the first ones come later than any run is long.
-fn configuration(address: SocketAddr, admin: SocketAddr, origins: &[SocketAddr]) -> String {
-    let targets: Vec<String> = origins.iter().map(|origin| format!("'{origin}'")).collect();
+fn configuration(address: SocketAddr, admin: SocketAddr, settings: &Settings<'_>) -> String {
+    let origins = settings.origins.iter();
+    let targets: Vec<String> = origins.map(|origin| format!("'{origin}'")).collect();
+    let log = settings.log.map_or_else(String::new, |path| {
+        let path = path.display();
+        format!("access_logs = {{ path = '{path}', format = 'json' }}\n")
+    });
     format!(
-        "[load_balancer]\nname = 'instructions'\nworkers = 1\nadmin = '{admin}'\nshutdown_timeout = 10\n\n\
+        "[load_balancer]\nname = 'instructions'\nworkers = 1\nadmin = '{admin}'\nshutdown_timeout = 10\n{log}\n\
          [[target_group]]\nname = 'origin'\nport = 80\ntargets = [{targets}]\n\
          health_check = {{ path = '/health', interval = 300 }}\n\n\
          [[listener]]\naddress = '{ip}'\nport = {port}\n\
