@@ -1,22 +1,21 @@
 //! The fields of a head or of trailers: in order, as spelled, repeated ones kept, over one buffer. Looked up by scan: a
 //! head has few of them, and each was recognised once.
 
-mod buffer;
 mod header_map;
 mod name;
 mod reader;
+mod span;
 
 use std::fmt;
 
-use buffer::Buffer;
-pub(super) use buffer::Span;
 pub use name::Name;
 pub(super) use reader::FieldsReader;
+pub(super) use span::Span;
 
 #[derive(Clone, Default)]
 pub struct Fields {
     /// Whatever the spans point into: of a head that was read, all of it.
-    buffer: Buffer,
+    buffer: Vec<u8>,
     entries: Vec<Entry>,
 }
 
@@ -38,7 +37,7 @@ struct Entry {
 impl Fields {
     pub(super) fn with_capacity(bytes: usize, fields: usize) -> Self {
         Self {
-            buffer: Buffer::with_capacity(bytes),
+            buffer: Vec::with_capacity(bytes),
             entries: Vec::with_capacity(fields),
         }
     }
@@ -51,7 +50,7 @@ impl Fields {
     pub fn lines(&self) -> impl Iterator<Item = (Name, &[u8])> {
         self.entries.iter().map(|entry| {
             let line = entry.spelled.to(entry.value);
-            (entry.name, self.buffer.bytes(line))
+            (entry.name, line.bytes(&self.buffer))
         })
     }
 
@@ -64,14 +63,14 @@ impl Fields {
         self.entries
             .iter()
             .filter(move |entry| entry.name == name)
-            .map(|entry| self.buffer.bytes(entry.value))
+            .map(|entry| entry.value.bytes(&self.buffer))
     }
 
     /// The first one's value, if it is ASCII.
     pub fn get_text(&self, name: Name) -> Option<&str> {
         let entry = self.entries.iter().find(|entry| entry.name == name)?;
-        let is_ascii = self.buffer.bytes(entry.value).is_ascii();
-        is_ascii.then(|| self.buffer.text(entry.value))
+        let is_ascii = entry.value.bytes(&self.buffer).is_ascii();
+        is_ascii.then(|| entry.value.text(&self.buffer))
     }
 
     /// For names that [`Name`] does not know too, in any case.
@@ -79,10 +78,10 @@ impl Fields {
         self.entries
             .iter()
             .filter(move |entry| {
-                let name = self.buffer.bytes(entry.spelled);
+                let name = entry.spelled.bytes(&self.buffer);
                 name.eq_ignore_ascii_case(spelled.as_bytes())
             })
-            .map(|entry| self.buffer.bytes(entry.value))
+            .map(|entry| entry.value.bytes(&self.buffer))
     }
 
     /// Whether one of the comma-separated items of all the lines of that name is the token, in any case.
@@ -96,7 +95,7 @@ impl Fields {
         let name = Name::of(spelled.as_bytes());
         let spelled = self.append(spelled);
         self.append(": ");
-        let value = self.buffer.append(value);
+        let value = self.append(value);
         self.entries.push(Entry {
             name,
             spelled,
@@ -135,9 +134,12 @@ impl Fields {
         self.entries.retain(|entry| keep(&entry.field(buffer)));
     }
 
-    /// Keeps text that is no field, such as a target.
-    pub(super) fn append(&mut self, text: &str) -> Span {
-        self.buffer.append_text(text)
+    /// Keeps bytes that are no field, such as a target.
+    pub(super) fn append(&mut self, bytes: impl AsRef<[u8]>) -> Span {
+        let bytes = bytes.as_ref();
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(bytes);
+        Span::new(start, bytes.len())
     }
 
     /// Only the fields that say how long the message and the connection are.
@@ -151,15 +153,15 @@ impl Fields {
         self.entries
             .iter()
             .filter(move |entry| framing(entry.name))
-            .map(|entry| (entry.name, self.buffer.bytes(entry.value)))
+            .map(|entry| (entry.name, entry.value.bytes(&self.buffer)))
     }
 
     pub(super) fn bytes(&self, span: Span) -> &[u8] {
-        self.buffer.bytes(span)
+        span.bytes(&self.buffer)
     }
 
     pub(super) fn text(&self, span: Span) -> &str {
-        self.buffer.text(span)
+        span.text(&self.buffer)
     }
 }
 
@@ -169,11 +171,11 @@ pub(super) fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 impl Entry {
-    fn field(self, buffer: &Buffer) -> Field<'_> {
+    fn field(self, buffer: &[u8]) -> Field<'_> {
         Field {
             name: self.name,
-            spelled: buffer.text(self.spelled),
-            value: buffer.bytes(self.value),
+            spelled: self.spelled.text(buffer),
+            value: self.value.bytes(buffer),
         }
     }
 }

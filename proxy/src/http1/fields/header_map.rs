@@ -8,7 +8,7 @@ use super::{Fields, Name};
 impl Fields {
     /// Those that `crosses` lets pass, by name and spelling. Their values stay in the buffer, which they share.
     pub fn into_header_map(self, crosses: impl Fn(Name, &[u8]) -> bool) -> HeaderMap {
-        let buffer = Bytes::from(self.buffer.into_bytes());
+        let buffer = Bytes::from(self.buffer);
         let mut headers = HeaderMap::with_capacity(self.entries.len());
         for entry in self.entries {
             let spelled = &buffer[entry.spelled.range()];

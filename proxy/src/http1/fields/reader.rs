@@ -1,6 +1,6 @@
 //! Field lines, read: where in each the name and the value lie.
 
-use super::{Buffer, Entry, Fields, Name, Span};
+use super::{Entry, Fields, Name, Span};
 use crate::http1::Malformed;
 use crate::http1::lines::Line;
 use crate::http1::scan::token_length;
@@ -45,7 +45,7 @@ impl FieldsReader {
 
     pub(in crate::http1) fn finish(self, block: &[u8]) -> Fields {
         Fields {
-            buffer: Buffer::new(block),
+            buffer: block.to_vec(),
             entries: self.entries,
         }
     }

@@ -191,7 +191,13 @@ fn a_line_is_name_and_value_and_what_stands_between() {
     let mut reader = FieldsReader::default();
     let mut start = 0;
     for text in [&b"A: b"[..], b"C:\t d ", b"E:", b"F: \t", b"g:h\xe4"] {
-        reader.line(Line { start, text, rest: text }).unwrap();
+        reader
+            .line(Line {
+                start,
+                text,
+                rest: text,
+            })
+            .unwrap();
         start += text.len() + 2;
     }
     let mut fields = reader.finish(block);
