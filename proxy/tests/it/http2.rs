@@ -385,3 +385,50 @@ async fn paths_are_as_plain_as_those_of_http1() {
     assert!(target.requests().is_empty());
     assert_eq!(client.get("/%C3%A9?a=%5C").await.0, 200);
 }
+
+/// However the connection ends under a stream, the target is let go and the record says why.
+#[tokio::test]
+async fn what_ends_a_connection_ends_its_streams() {
+    let silent = || {
+        Target::scripted(|connection| {
+            connection.request()?;
+            connection.rest().map(drop)
+        })
+    };
+    let target = silent();
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    let waiting = client.send(request("GET", "/", empty()));
+    tokio::select! {
+        _ = waiting => panic!("nobody answers"),
+        () = until_async("the request at the target", || !target.requests().is_empty()) => {}
+    }
+    client.driver.abort();
+    until_async("the target is let go", || target.open_connections() == 0).await;
+    assert_eq!(proxy.log_line()["reason"], "client_closed");
+
+    let target = silent();
+    let setup = Setup::to([target.address]).https();
+    let proxy = setup.with("shutdown_timeout = 0.3").start();
+    let client = Http2::connect(proxy.address()).await;
+    let waiting = client.send(request("GET", "/", empty()));
+    let stop = async {
+        until_async("the request at the target", || {
+            !target.requests().is_empty()
+        })
+        .await;
+        proxy.request_stop();
+    };
+    let (waiting, ()) = tokio::join!(waiting, stop);
+    assert!(waiting.is_err());
+    assert_eq!(proxy.log_line()["reason"], "shutdown");
+
+    let target = Target::answering(|_| ok(&"x".repeat(MIB)));
+    let setup = Setup::to([target.address]).https();
+    let proxy = setup.with("idle_timeout = 0.5").start();
+    let client = Http2::connect_with_window(proxy.address(), 16 * 1024).await;
+    let response = client.send(request("GET", "/", empty())).await.unwrap();
+    until_async("the target is let go", || target.open_connections() == 0).await;
+    assert_eq!(proxy.log_line()["reason"], "client_stalled");
+    drop(response);
+}

@@ -92,11 +92,14 @@ impl<'a> Passage<'a> {
         client: &mut Http2Client,
         record: &mut Record,
     ) -> Poll<Result<(), GatewayError>> {
-        if let Poll::Ready(gone) = client.poll_gone(cx) {
-            return Poll::Ready(Err(gone));
-        }
-        if let Some(exchange) = &mut self.exchange {
-            exchange.poll_send(cx, client)?;
+        if let Some(exchange) = &mut self.exchange
+            && let Err(error) = exchange.poll_send(cx, client)
+        {
+            // A request's content may be missing because its client is.
+            return Poll::Ready(Err(match client.poll_gone(cx) {
+                Poll::Ready(gone) => gone,
+                Poll::Pending => error,
+            }));
         }
         loop {
             if self.waiting.is_none() {
