@@ -1,6 +1,6 @@
 # The images of both tiers: `docker build --target proxy .` and `--target appserver`.
 #
-#   BUILDER_IMAGE  what compiles (a Rust toolchain and a C compiler)
+#   BUILDER_IMAGE  what compiles (a Rust toolchain, a C compiler and make)
 #   RUNTIME_IMAGE  what the binaries run on (glibc, and bash for the health checks)
 #   BINARIES       build: compile here; prebuilt: take dist/lintel-proxy and
 #                  dist/lintel-appserver, which must suit the glibc of RUNTIME_IMAGE

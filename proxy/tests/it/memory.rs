@@ -1,4 +1,4 @@
-//! Memory of the program while big bodies pass and one side is slow: what the slow side does not take must not pile up.
+//! Memory of the program: what a slow side does not take must not pile up, and what a spike took must come back.
 
 use std::io::{self, Read};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Program, Target, Wire, ok};
+use crate::harness::{Program, Target, Wire, ok, until};
 
 const MIB: usize = 1024 * 1024;
 const BODY: usize = 256 * MIB;
@@ -105,4 +105,40 @@ fn an_upload_to_a_slow_target_leaves_it_flat() {
         assert_eq!(client.response().unwrap().text(), "taken");
     });
     assert!(most <= before + GROWTH, "from {before} to {most} KiB");
+}
+
+/// Clients of the spike, and what each asks for.
+const CROWD: usize = 400;
+const PAGE: usize = MIB;
+
+/// What a spike may leave on top of half of what there was before, in KiB.
+const LEFT: usize = 4 * 1024;
+
+#[test]
+fn what_a_spike_took_comes_back() {
+    let page = "x".repeat(PAGE);
+    let target = Target::answering(move |request| match request.uri() {
+        "/first" => ok("hello"),
+        _ => ok(&page),
+    });
+    let (program, stream, before) = running(&target);
+    let address = stream.peer_addr().unwrap();
+    // They ask and do not read, all of them at once.
+    let mut crowd: Vec<_> = (0..CROWD)
+        .map(|_| {
+            let mut client = Wire::tcp(TcpStream::connect(address).unwrap());
+            client
+                .send("GET /page HTTP/1.1\r\nHost: a\r\n\r\n")
+                .unwrap();
+            client
+        })
+        .collect();
+    until("the spike", || program.memory() > 2 * before);
+    for client in &mut crowd {
+        assert_eq!(client.response().unwrap().body.len(), PAGE);
+    }
+    drop(crowd);
+    until("what the spike took", || {
+        program.memory() <= before + before / 2 + LEFT
+    });
 }
