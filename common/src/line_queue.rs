@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// So many bytes are worth a write of their own, however long lines may still wait.
-const BATCH: usize = 64 * 1024;
+/// So many bytes are worth a write of their own, however long lines may still wait. Waking the thread costs as much as
+/// making several lines.
+const BATCH: usize = 256 * 1024;
 
 /// Memory that a buffer keeps: a batch, and what comes while the thread is on its way.
 const MOST_KEPT: usize = 4 * BATCH;
