@@ -41,9 +41,13 @@ impl Listener {
         Box::pin(async move {
             let not_plain = (!head.has_plain_target()).then_some(GatewayError::MalformedRequest);
             let refused = length.err().or(not_plain);
-            let answered = self
-                .answer_http2(&head, refused, &mut client, &connection, &mut record)
-                .await;
+            let answering =
+                self.answer_http2(&head, refused, &mut client, &connection, &mut record);
+            let answered = match answering.await {
+                Ok(Some(mut passage)) => passage.run(&mut client, &mut record).await,
+                Ok(None) => Ok(()),
+                Err(Gone) => Err(Gone),
+            };
             record.received(client.received());
             if answered.is_ok() {
                 record.finish();
@@ -51,15 +55,15 @@ impl Listener {
         })
     }
 
-    /// Fails only when nobody is there any more.
-    async fn answer_http2(
-        &self,
+    /// All of the answer but a target's content.
+    async fn answer_http2<'l>(
+        &'l self,
         head: &RequestHead,
         refused: Option<GatewayError>,
         client: &mut Http2Client,
         connection: &Connection,
         record: &mut Record,
-    ) -> Result<(), Gone> {
+    ) -> Result<Option<Passage<'l>>, Gone> {
         let routes = self.current();
         let bodiless = *head.method() == Method::HEAD;
         let inbound = Inbound {
@@ -72,10 +76,10 @@ impl Listener {
             None => self.answer(&inbound, client, record).await,
         };
         match answer {
-            Ok(Answer::Own(response)) => own(&response, bodiless, None, client, record),
+            Ok(Answer::Own(response)) => own(&response, bodiless, None, client, record)?,
             // Not of the stream's or the connection's end: that is the record's to know.
-            Err(GatewayError::ClientClosed) => Err(Gone),
-            Err(error) => own(&error.response(), bodiless, Some(error), client, record),
+            Err(GatewayError::ClientClosed) => return Err(Gone),
+            Err(error) => own(&error.response(), bodiless, Some(error), client, record)?,
             Ok(Answer::Target {
                 head,
                 exchange,
@@ -88,9 +92,10 @@ impl Listener {
                 let idle_timeout = routes.0.settings.idle_timeout;
                 let passage = Passage::new(length, exchange, trailers, &self.pool, idle_timeout);
                 client.answer(status, headers, passage.is_over())?;
-                passage.run(client, record).await
+                return Ok(Some(passage));
             }
         }
+        Ok(None)
     }
 }
 

@@ -66,7 +66,7 @@ impl<'a> Passage<'a> {
 
     /// To the end, of the content or of its client.
     pub(super) async fn run(
-        mut self,
+        &mut self,
         client: &mut Http2Client,
         record: &mut Record,
     ) -> Result<(), Gone> {
