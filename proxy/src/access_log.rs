@@ -6,7 +6,6 @@ mod json;
 mod line;
 pub mod writer;
 
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,8 +40,6 @@ pub struct Record {
     started_at: SystemTime,
     request: Option<Rc<RequestHead>>,
     received: u64,
-    /// What its body's side counts itself.
-    body: Option<Rc<Cell<u64>>>,
     sent: u64,
     upgraded: bool,
     finished: bool,
@@ -91,7 +88,6 @@ impl Record {
             started_at: SystemTime::now(),
             request: None,
             received: 0,
-            body: None,
             sent: 0,
             upgraded: false,
             finished: false,
@@ -123,15 +119,6 @@ impl Record {
     /// Bytes of the request's body, or of a WebSocket.
     pub fn received(&mut self, bytes: u64) {
         self.received += bytes;
-    }
-
-    /// Where a body counts its bytes that may end in other hands than the record.
-    pub fn body(&mut self) -> Rc<Cell<u64>> {
-        Rc::clone(self.body.get_or_insert_default())
-    }
-
-    fn all_received(&self) -> u64 {
-        self.received + self.body.as_ref().map_or(0, |body| body.get())
     }
 
     pub fn sent(&mut self, bytes: u64) {
@@ -242,7 +229,7 @@ impl Drop for Record {
         self.recorder
             .metrics
             .processed_bytes
-            .inc_by(self.all_received() + self.sent);
+            .inc_by(self.received + self.sent);
         if let Some(log) = &self.recorder.log
             && !log.write(|lines| line::write(self, SystemTime::now(), lines))
         {

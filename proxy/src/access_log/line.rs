@@ -57,7 +57,7 @@ fn outcome(record: &Record, json: &mut Json<'_>) {
     let status = record.target_status;
     json.maybe(status, |json, status| json.number(status.into()));
     json.raw(key!("received_bytes"));
-    json.number(record.all_received());
+    json.number(record.received);
     json.raw(key!("sent_bytes"));
     json.number(record.sent);
 }
