@@ -331,13 +331,15 @@ impl Proxy {
     }
 }
 
-/// The whole lines: one may be half-written.
+/// The whole lines, as one may be half-written, in the order in which the answers ended: workers write by turns.
 fn lines_of(text: &str) -> Vec<Value> {
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole
+    let mut lines: Vec<Value> = whole
         .lines()
         .map(|line| serde_json::from_str(line).expect("a line of JSON"))
-        .collect()
+        .collect();
+    lines.sort_by_key(|line| line["time"].as_str().map(str::to_owned));
+    lines
 }
 
 fn connect(address: SocketAddr) -> Client {
