@@ -22,6 +22,8 @@ pub(super) struct Activity {
     created: Instant,
     bytes: AtomicU64,
     requests: AtomicU64,
+    /// Requests that ended without an answer.
+    abandoned: AtomicU64,
     exchanges: AtomicU32,
     answering: AtomicU32,
     /// Milliseconds from `created`, plus one, at which the head now being read began; 0 = none is.
@@ -45,6 +47,7 @@ impl Default for Activity {
             created: Instant::now(),
             bytes: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
             exchanges: AtomicU32::new(0),
             answering: AtomicU32::new(0),
             head_since: AtomicU64::new(0),
@@ -99,8 +102,12 @@ impl Activity {
         self.bytes.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn had_requests(&self) -> bool {
-        self.requests.load(Relaxed) > 0
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    pub(super) fn abandoned(&self) -> u64 {
+        self.abandoned.load(Relaxed)
     }
 
     /// Grows with everything that moves.
@@ -149,6 +156,9 @@ impl Ongoing {
 
 impl Drop for Ongoing {
     fn drop(&mut self) {
+        if self.answering {
+            self.activity.abandoned.fetch_add(1, Relaxed);
+        }
         self.answered();
         self.activity.exchanges.fetch_sub(1, Relaxed);
     }

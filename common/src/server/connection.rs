@@ -251,7 +251,7 @@ pub async fn http1<H: Service>(
             next = watchdog.next(&connection.activity) => next,
         };
         match next {
-            Next::Finish if connection.activity.had_requests() => {
+            Next::Finish if connection.activity.requests() > 0 => {
                 Pin::new(&mut driver).graceful_shutdown();
             }
             // Silent since it was opened, as browsers do to be quick later: nobody waits for an answer.

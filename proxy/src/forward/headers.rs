@@ -33,13 +33,29 @@ pub struct Rewritten {
 
 /// What the codec lets pass and has no place here.
 pub fn check(head: &RequestHead) -> Result<(), GatewayError> {
-    // HTTP/1.1 heads were held to it while they were read.
-    if head.fields().len() > limits::REQUEST_FIELDS {
-        return Err(GatewayError::RequestHeadTooLarge);
+    if head.version() == Version::HTTP_2 {
+        check_size(head)?;
     }
     match head.scheme() {
         None | Some("http" | "https") => Ok(()),
         Some(_) => Err(GatewayError::MalformedRequest),
+    }
+}
+
+/// HTTP/1.1 heads were held to the same while they were read.
+fn check_size(head: &RequestHead) -> Result<(), GatewayError> {
+    let line = head.method().as_str().len() + head.target().len() + "  HTTP/2.0".len();
+    let fields = head.fields();
+    let too_long = |(_, line): (Name, &[u8])| line.len() > limits::REQUEST_FIELD;
+    if line > limits::REQUEST_LINE {
+        Err(GatewayError::RequestLineTooLong)
+    } else if fields.len() > limits::REQUEST_FIELDS
+        || head.wire_size() > limits::REQUEST_HEAD
+        || fields.lines().any(too_long)
+    {
+        Err(GatewayError::RequestHeadTooLarge)
+    } else {
+        Ok(())
     }
 }
 

@@ -113,7 +113,7 @@ fn own(
     let over = bodiless || content.is_empty();
     client.answer(response.status().as_u16(), response.headers().clone(), over)?;
     if !over {
-        client.send(content.clone(), true)?;
+        client.send(content.clone(), true, None)?;
         record.sent(content.len() as u64);
     }
     Ok(())

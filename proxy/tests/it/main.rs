@@ -20,6 +20,8 @@ mod http1_clients;
 mod http1_endings;
 mod http1_targets;
 mod http2;
+mod http2_endings;
+mod http2_limits;
 mod logs;
 mod memory;
 mod reload;

@@ -12,9 +12,15 @@ pub(super) fn read(input: &[u8]) -> Result<Option<(Option<Fields>, usize)>, Malf
     let Some(read) = head::read(input, Block::Trailers)? else {
         return Ok(None);
     };
-    let mut fields = read.fields;
-    fields.retain(may_follow);
-    Ok(Some(((!fields.is_empty()).then_some(fields), read.size)))
+    Ok(Some((read.fields.into_trailers(), read.size)))
+}
+
+impl Fields {
+    /// Of what came behind content, that which may be passed on; `None` if there is none.
+    pub fn into_trailers(mut self) -> Option<Self> {
+        self.retain(may_follow);
+        (!self.is_empty()).then_some(self)
+    }
 }
 
 /// RFC 9110 6.5.1: not what frames, routes, identifies or says how to take the content, because all that was decided

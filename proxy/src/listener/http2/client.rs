@@ -20,14 +20,15 @@ use crate::http1::buffers::Buffers;
 use crate::http1::transfer::{Broken, Framing};
 use crate::http1::wait::Timer;
 use crate::http1::wire::Wire;
-use crate::http1::{Fields, Length, Name, RequestHead, ResponseHead};
+use crate::http1::{Fields, Length, Malformed, Name, RequestHead, ResponseHead, limits};
 
 pub(super) struct Http2Client {
     body: RecvStream,
     answer: SendResponse<Bytes>,
     /// Once the response's head is out.
     content: Option<SendStream<Bytes>>,
-    ongoing: Ongoing,
+    /// Until the last piece has it.
+    ongoing: Option<Ongoing>,
     framing: Framing,
     /// Sends the body when it gets the word.
     waits: bool,
@@ -38,6 +39,18 @@ pub(super) struct Http2Client {
     connection: Rc<Connection>,
     buffers: Rc<Buffers>,
     timer: Timer,
+}
+
+/// The last piece of a response: the exchange goes on until the client has got it, which is later than it was sent.
+struct Last {
+    piece: Bytes,
+    _ongoing: Ongoing,
+}
+
+impl AsRef<[u8]> for Last {
+    fn as_ref(&self) -> &[u8] {
+        &self.piece
+    }
 }
 
 /// Nobody is there any more who could be answered.
@@ -80,7 +93,7 @@ impl Http2Client {
             body,
             answer,
             content: None,
-            ongoing,
+            ongoing: Some(ongoing),
             framing: Framing::of(head.length(), headers::offers_trailers(head.fields())),
             waits: !ended && head.fields().has_token(Name::Expect, "100-continue"),
             taken: false,
@@ -104,7 +117,9 @@ impl Http2Client {
         headers: HeaderMap,
         over: bool,
     ) -> Result<(), Gone> {
-        self.ongoing.answered();
+        if let Some(ongoing) = &mut self.ongoing {
+            ongoing.answered();
+        }
         match self.answer.send_response(response(status, headers), over) {
             Ok(content) => {
                 self.content = Some(content);
@@ -133,22 +148,37 @@ impl Http2Client {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends a piece of the response. What its client does not take yet lies here.
-    pub(super) fn send(&mut self, piece: Bytes, over: bool) -> Result<(), Gone> {
+    /// Sends a piece of the response, `over` the last one. What its client does not take yet lies here.
+    pub(super) fn send(
+        &mut self,
+        piece: Bytes,
+        over: bool,
+        trailers: Option<HeaderMap>,
+    ) -> Result<(), Gone> {
         self.connection.moved();
         let content = self.content.as_mut().ok_or(Gone)?;
-        content.send_data(piece, over).map_err(|_| Gone)
-    }
-
-    /// Ends the response.
-    pub(super) fn send_trailers(&mut self, trailers: HeaderMap) -> Result<(), Gone> {
-        let content = self.content.as_mut().ok_or(Gone)?;
+        let piece = match self.ongoing.take_if(|_| over) {
+            Some(ongoing) if !piece.is_empty() => Bytes::from_owner(Last {
+                piece,
+                _ongoing: ongoing,
+            }),
+            _ => piece,
+        };
+        let Some(trailers) = trailers else {
+            return content.send_data(piece, over).map_err(|_| Gone);
+        };
+        if !piece.is_empty() {
+            content.send_data(piece, false).map_err(|_| Gone)?;
+        }
         content.send_trailers(trailers).map_err(|_| Gone)
     }
 
-    /// Ends a response that its target did not.
-    pub(super) fn reset(&mut self) {
-        self.answer.send_reset(Reason::INTERNAL_ERROR);
+    /// Ends a response that cannot come to its end.
+    pub(super) fn reset(&mut self, error: GatewayError) {
+        self.answer.send_reset(match error {
+            GatewayError::ClientStalled => Reason::CANCEL,
+            _ => Reason::INTERNAL_ERROR,
+        });
     }
 
     fn pass_on(&mut self, cx: &mut Context<'_>, content: &[u8], to: &mut Wire) -> io::Result<()> {
@@ -161,15 +191,22 @@ impl Http2Client {
         Ok(())
     }
 
-    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Fields>, h2::Error>> {
-        let trailers = ready!(self.body.poll_trailers(cx))?;
-        Poll::Ready(Ok(trailers.map(|trailers| {
-            let mut fields = Fields::default();
-            for (name, value) in &trailers {
-                fields.push(name.as_str(), value.as_bytes());
-            }
-            fields
-        })))
+    /// Held to what HTTP/1.1 lets pass.
+    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Fields>, Broken>> {
+        let Some(trailers) = ready!(self.body.poll_trailers(cx)).map_err(broken)? else {
+            return Poll::Ready(Ok(None));
+        };
+        let mut fields = Fields::default();
+        for (name, value) in &trailers {
+            fields.push(name.as_str(), value.as_bytes());
+        }
+        Poll::Ready(
+            if fields.len() > limits::TRAILER_FIELDS || fields.size() > limits::TRAILERS {
+                Err(Broken::Malformed(Malformed::TrailersTooLarge))
+            } else {
+                Ok(fields.into_trailers())
+            },
+        )
     }
 }
 
@@ -180,12 +217,11 @@ impl Client for Http2Client {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
-            let broken = |error| Broken::Source(io::Error::other(error));
             match ready!(self.body.poll_data(cx)) {
                 Some(Ok(content)) => self.pass_on(cx, &content, to).map_err(Broken::Sink)?,
                 Some(Err(error)) => return Poll::Ready(Err(broken(error))),
                 None => {
-                    let trailers = ready!(self.poll_trailers(cx)).map_err(broken)?;
+                    let trailers = ready!(self.poll_trailers(cx))?;
                     self.ended = true;
                     // The end of chunks cannot be written twice.
                     self.taken |= self.framing != Framing::Plain;
@@ -223,6 +259,10 @@ impl Client for Http2Client {
     fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
         self.timer.poll_until(cx, at)
     }
+}
+
+fn broken(error: h2::Error) -> Broken {
+    Broken::Source(io::Error::other(error))
 }
 
 fn response(status: u16, headers: HeaderMap) -> Response<()> {

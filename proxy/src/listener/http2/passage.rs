@@ -31,7 +31,10 @@ pub(super) struct Passage<'a> {
     /// Content that waits until the client takes what was sent before.
     waiting: Option<Bytes>,
     begun: bool,
-    patience: Option<Patience>,
+    /// Bytes of content that the stream was given.
+    sent: u64,
+    /// What it means when who is waited for now does nothing, and since when that is.
+    patience: Option<(GatewayError, Patience)>,
     pool: &'a Rc<Pool>,
     idle_timeout: Duration,
 }
@@ -51,6 +54,7 @@ impl<'a> Passage<'a> {
             trailers,
             waiting: None,
             begun: false,
+            sent: 0,
             patience: None,
             pool,
             idle_timeout,
@@ -79,7 +83,7 @@ impl<'a> Passage<'a> {
             Err(error) => {
                 // A reset takes back what was not written yet: let the connection have its turn first.
                 tokio::task::yield_now().await;
-                client.reset();
+                client.reset(error);
                 record.fail(error);
                 Ok(())
             }
@@ -105,28 +109,27 @@ impl<'a> Passage<'a> {
             if self.waiting.is_none() {
                 match self.poll_content(cx) {
                     Poll::Ready(content) => self.waiting = Some(content?),
-                    Poll::Pending => return self.poll_overdue(cx, client).map(Err),
+                    Poll::Pending => {
+                        let stalled = GatewayError::TargetResponseStalled;
+                        return self.poll_overdue(cx, client, stalled).map(Err);
+                    }
                 }
             }
-            // Nothing lies with the stream before its first piece.
-            if self.begun {
+            // Nothing lies with the stream before its first piece, and an end takes no room.
+            if self.begun && self.waiting.as_ref().is_some_and(|piece| !piece.is_empty()) {
                 let Poll::Ready(room) = client.poll_room(cx) else {
-                    // Now it is not the target that is waited for.
-                    self.patience = None;
-                    return Poll::Pending;
+                    let stalled = GatewayError::ClientStalled;
+                    return self.poll_overdue(cx, client, stalled).map(Err);
                 };
                 room.map_err(|Gone| GatewayError::ClientClosed)?;
             }
             let content = self.waiting.take().unwrap_or_default();
             self.begun = true;
+            self.sent += content.len() as u64;
             record.sent(content.len() as u64);
             let over = self.decoder.is_finished();
-            let sent = match self.take_trailers().filter(|_| over) {
-                None => client.send(content, over),
-                Some(trailers) => client
-                    .send(content, false)
-                    .and_then(|()| client.send_trailers(trailers)),
-            };
+            let trailers = self.take_trailers().filter(|_| over);
+            let sent = client.send(content, over, trailers);
             sent.map_err(|Gone| GatewayError::ClientClosed)?;
             if over {
                 return Poll::Ready(Ok(()));
@@ -154,9 +157,6 @@ impl<'a> Passage<'a> {
                     Bytes::new()
                 }
             };
-            if let Some(patience) = &mut self.patience {
-                patience.see(moved(exchange));
-            }
             self.finish_if_whole();
             // Only framing may have come, and there may be more: the task is not woken for what is here already.
             if !content.is_empty() || self.decoder.is_finished() {
@@ -169,18 +169,21 @@ impl<'a> Passage<'a> {
         &mut self,
         cx: &mut Context<'_>,
         client: &mut Http2Client,
+        overdue: GatewayError,
     ) -> Poll<GatewayError> {
-        let Some(exchange) = &mut self.exchange else {
-            return Poll::Pending;
+        let seen = self.sent + self.exchange.as_mut().map_or(0, moved);
+        let patience = match &mut self.patience {
+            Some((of, patience)) if *of == overdue => patience,
+            // It is somebody else's turn.
+            other => {
+                &mut other
+                    .insert((overdue, Patience::new(Instant::now(), seen)))
+                    .1
+            }
         };
-        let seen = moved(exchange);
-        let patience = self
-            .patience
-            .get_or_insert_with(|| Patience::new(Instant::now(), seen));
         patience.see(seen);
-        let stalled = GatewayError::TargetResponseStalled;
-        let target = Some(&*exchange.target);
-        patience.poll(cx, client, target, self.idle_timeout, stalled)
+        let target = self.exchange.as_ref().map(|exchange| &*exchange.target);
+        patience.poll(cx, client, target, self.idle_timeout, overdue)
     }
 
     /// Lets the target go as soon as all has come from it.

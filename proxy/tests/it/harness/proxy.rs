@@ -289,7 +289,8 @@ impl Proxy {
         self.log(1).remove(0)
     }
 
-    fn lines(&self) -> Vec<Value> {
+    /// The access log so far.
+    pub fn lines(&self) -> Vec<Value> {
         lines_of(&std::fs::read_to_string(self.path("access.log")).unwrap_or_default())
     }
 

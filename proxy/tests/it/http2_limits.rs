@@ -1,0 +1,108 @@
+//! What an HTTP/2 client may do is bounded as it is over HTTP/1.1, and by what only HTTP/2 makes cheap.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+
+use crate::harness::http2::{Http2, connect, empty, request, whole};
+use crate::harness::{Proxy, Setup, Target, ok};
+
+fn behind(target: &Target) -> Proxy {
+    Setup::to([target.address]).https().start()
+}
+
+/// The ALB's limits hold however a head comes.
+#[tokio::test]
+async fn heads_are_held_to_the_limits_of_http1() {
+    let target = Target::saying("app");
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    let long = format!("/{}", "a".repeat(20_000));
+    let long = client.get(&long).await.0;
+    let mut large = request("GET", "/", empty());
+    let value = "y".repeat(20_000).parse().unwrap();
+    large.headers_mut().insert("x", value);
+    let large = whole(client.send(large).await.unwrap()).await.0;
+    assert_eq!((long, large), (414, 431));
+    assert!(target.requests().is_empty());
+}
+
+/// h2 answers it by itself, and nobody hears of it.
+#[tokio::test]
+async fn a_head_that_is_too_large_is_answered_and_logged() {
+    let target = Target::saying("app");
+    let proxy = behind(&target);
+    let client = Http2::connect(proxy.address()).await;
+    let mut large = request("GET", "/", empty());
+    for nth in 0..12 {
+        let name = http::HeaderName::try_from(format!("x-{nth}")).unwrap();
+        large
+            .headers_mut()
+            .insert(name, "y".repeat(6000).parse().unwrap());
+    }
+    assert_eq!(whole(client.send(large).await.unwrap()).await.0, 431);
+    assert_eq!(client.get("/").await.0, 200);
+    assert_eq!(proxy.log(2)[0]["reason"], "request_head_too_large");
+}
+
+/// RFC 9110 6.5.1, as over HTTP/1.1.
+#[tokio::test]
+async fn a_clients_trailers_do_not_say_what_belongs_into_a_head() {
+    let target = Target::answering(|_| ok(""));
+    let proxy = behind(&target);
+    let stream = connect(proxy.address()).await;
+    let (mut sender, driver) = h2::client::handshake(stream).await.unwrap();
+    let driver = tokio::spawn(driver);
+    let request = Request::post("https://example.com/").header("te", "trailers");
+    let (response, mut body) = sender
+        .send_request(request.body(()).unwrap(), false)
+        .unwrap();
+    body.send_data(Bytes::from("hello"), false).unwrap();
+    let mut trailers = http::HeaderMap::new();
+    for name in [
+        "x-sum",
+        "content-length",
+        "host",
+        "authorization",
+        "cookie",
+        "x_forwarded_for",
+    ] {
+        trailers.insert(name, "7".parse().unwrap());
+    }
+    body.send_trailers(trailers).unwrap();
+    assert_eq!(response.await.unwrap().status(), 200);
+    driver.abort();
+    let sum = ("x-sum".to_owned(), "7".to_owned());
+    assert_eq!(target.only_request().trailers, [sum]);
+}
+
+/// CVE-2023-44487, by a client that waits until each request is at work: every reset costs a connection to a target.
+#[tokio::test]
+async fn a_client_that_only_resets_is_sent_away() {
+    let target = Target::scripted(|connection| {
+        connection.request()?;
+        connection.rest().map(drop)
+    });
+    let proxy = behind(&target);
+    let stream = connect(proxy.address()).await;
+    let (mut sender, driver) = h2::client::handshake(stream).await.unwrap();
+    let driver = tokio::spawn(driver);
+    for nth in 0..1500 {
+        if std::future::poll_fn(|cx| sender.poll_ready(cx))
+            .await
+            .is_err()
+        {
+            return;
+        }
+        let request = Request::get("https://example.com/").body(()).unwrap();
+        let Ok((response, _)) = sender.send_request(request, true) else {
+            return;
+        };
+        while target.requests().len() <= nth && !driver.is_finished() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(response);
+    }
+    panic!("1500 requests, all of them reset, and the connection lives");
+}
