@@ -146,6 +146,16 @@ pub struct Ongoing {
 }
 
 impl Ongoing {
+    /// For a part of the response: the exchange lasts until that has gone, too.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        self.activity.exchanges.fetch_add(1, Relaxed);
+        Self {
+            activity: Arc::clone(&self.activity),
+            answering: false,
+        }
+    }
+
     /// The response has begun.
     pub fn answered(&mut self) {
         if std::mem::take(&mut self.answering) {

@@ -30,6 +30,30 @@ async fn a_stop_waits_for_what_a_client_has_yet_to_take() {
     assert_eq!(whole(response).await.1.len(), BODY);
 }
 
+/// Nor does it matter that the end was said in time.
+#[tokio::test]
+async fn a_stop_waits_for_what_a_client_has_yet_to_take_of_chunks() {
+    const BODY: usize = 12 * 1024;
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let target = Target::scripted(move |connection| {
+        connection.request()?;
+        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        connection.send(format!("{BODY:x}\r\n{}\r\n", "x".repeat(BODY)))?;
+        closed.pass();
+        connection.send("0\r\n\r\n")
+    });
+    let proxy = behind(&target);
+    let mut client = Http2::connect_with_window(proxy.address(), 4 * 1024).await;
+    let response = client.send(request("GET", "/", empty())).await.unwrap();
+    gate.open();
+    proxy.log(1);
+    proxy.request_stop();
+    let ended = tokio::time::timeout(Duration::from_millis(1500), &mut client.driver).await;
+    assert!(ended.is_err(), "the connection has ended");
+    assert_eq!(whole(response).await.1.len(), BODY);
+}
+
 /// What a client says while our last bytes are on their way to it must not reset the connection under them.
 #[test]
 fn a_stop_does_not_cut_what_is_on_its_way() {

@@ -27,8 +27,7 @@ pub(super) struct Http2Client {
     answer: SendResponse<Bytes>,
     /// Once the response's head is out.
     content: Option<SendStream<Bytes>>,
-    /// Until the last piece has it.
-    ongoing: Option<Ongoing>,
+    ongoing: Ongoing,
     framing: Framing,
     /// Sends the body when it gets the word.
     waits: bool,
@@ -41,13 +40,13 @@ pub(super) struct Http2Client {
     timer: Timer,
 }
 
-/// The last piece of a response: the exchange goes on until the client has got it, which is later than it was sent.
-struct Last {
+/// Of a response. The exchange goes on until the client has got it, which is later than it was sent.
+struct Piece {
     piece: Bytes,
     _ongoing: Ongoing,
 }
 
-impl AsRef<[u8]> for Last {
+impl AsRef<[u8]> for Piece {
     fn as_ref(&self) -> &[u8] {
         &self.piece
     }
@@ -93,7 +92,7 @@ impl Http2Client {
             body,
             answer,
             content: None,
-            ongoing: Some(ongoing),
+            ongoing,
             framing: Framing::of(head.length(), headers::offers_trailers(head.fields())),
             waits: !ended && head.fields().has_token(Name::Expect, "100-continue"),
             taken: false,
@@ -117,9 +116,7 @@ impl Http2Client {
         headers: HeaderMap,
         over: bool,
     ) -> Result<(), Gone> {
-        if let Some(ongoing) = &mut self.ongoing {
-            ongoing.answered();
-        }
+        self.ongoing.answered();
         match self.answer.send_response(response(status, headers), over) {
             Ok(content) => {
                 self.content = Some(content);
@@ -157,20 +154,19 @@ impl Http2Client {
     ) -> Result<(), Gone> {
         self.connection.moved();
         let content = self.content.as_mut().ok_or(Gone)?;
-        let piece = match self.ongoing.take_if(|_| over) {
-            Some(ongoing) if !piece.is_empty() => Bytes::from_owner(Last {
+        let last = over && trailers.is_none();
+        if last || !piece.is_empty() {
+            let piece = Piece {
                 piece,
-                _ongoing: ongoing,
-            }),
-            _ => piece,
-        };
-        let Some(trailers) = trailers else {
-            return content.send_data(piece, over).map_err(|_| Gone);
-        };
-        if !piece.is_empty() {
-            content.send_data(piece, false).map_err(|_| Gone)?;
+                _ongoing: self.ongoing.share(),
+            };
+            let sent = content.send_data(Bytes::from_owner(piece), last);
+            sent.map_err(|_| Gone)?;
         }
-        content.send_trailers(trailers).map_err(|_| Gone)
+        match trailers {
+            Some(trailers) => content.send_trailers(trailers).map_err(|_| Gone),
+            None => Ok(()),
+        }
     }
 
     /// Ends a response that cannot come to its end.
