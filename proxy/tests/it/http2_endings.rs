@@ -139,6 +139,35 @@ async fn a_response_ends_although_its_clients_window_is_full() {
     driver.abort();
 }
 
+/// It takes less within the time-out than what is read from its target at once.
+#[tokio::test]
+async fn a_client_that_takes_little_at_a_time_is_not_taken_for_one_that_takes_nothing() {
+    const BODY: usize = 80 * 1024;
+    let target = Target::answering(|_| ok(&"x".repeat(BODY)));
+    let setup = Setup::to([target.address]).https();
+    let proxy = setup.with("idle_timeout = 0.5").start();
+    let stream = connect(proxy.address()).await;
+    let mut builder = h2::client::Builder::new();
+    let (mut sender, driver) = builder
+        .initial_window_size(4 * 1024)
+        .handshake::<_, Bytes>(stream)
+        .await
+        .unwrap();
+    let driver = tokio::spawn(driver);
+    let request = Request::get("https://example.com/").body(()).unwrap();
+    let (response, _) = sender.send_request(request, true).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    let mut taken = 0;
+    while let Some(piece) = body.data().await {
+        let length = piece.expect("more of the response").len();
+        tokio::time::sleep(Duration::from_micros(30 * length as u64)).await;
+        body.flow_control().release_capacity(length).unwrap();
+        taken += length;
+    }
+    assert_eq!(taken, BODY);
+    driver.abort();
+}
+
 /// Each stream has its own time-out, however busy others keep the connection.
 #[tokio::test]
 async fn a_response_that_its_client_does_not_take_ends_beside_others_that_it_does() {

@@ -130,19 +130,23 @@ impl Http2Client {
         }
     }
 
-    /// Ready when a piece of the response may be sent: the client takes it soon, and little lies here for it.
-    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+    /// Ready with how many bytes the client takes soon, of so many that are wanted: no more of them come to lie here.
+    pub(super) fn poll_room(
+        &mut self,
+        cx: &mut Context<'_>,
+        wanted: usize,
+    ) -> Poll<Result<usize, Gone>> {
         let Some(content) = &mut self.content else {
             return Poll::Ready(Err(Gone));
         };
+        content.reserve_capacity(wanted);
         while content.capacity() == 0 {
-            content.reserve_capacity(1);
             match ready!(content.poll_capacity(cx)) {
                 Some(Ok(_)) => {}
                 _ => return Poll::Ready(Err(Gone)),
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(content.capacity()))
     }
 
     /// Sends a piece of the response, `over` the last one. What its client does not take yet lies here.

@@ -22,6 +22,9 @@ use crate::http1::{Decoder, Length, Malformed};
 /// What is sent at once, and so what is kept here, beside what the stream keeps, of content that its client does not take.
 const MOST_AT_ONCE: usize = 64 * 1024;
 
+/// What is sent at first without a look at the client's window: it may lie with the stream, and be taken slowly.
+const SHORT: usize = 16 * 1024;
+
 pub(super) struct Passage<'a> {
     decoder: Decoder,
     /// Until all has come.
@@ -30,7 +33,6 @@ pub(super) struct Passage<'a> {
     trailers: bool,
     /// Content that waits until the client takes what was sent before.
     waiting: Option<Bytes>,
-    begun: bool,
     /// Bytes of content that the stream was given.
     sent: u64,
     /// What it means when who is waited for now does nothing, and since when that is.
@@ -53,7 +55,6 @@ impl<'a> Passage<'a> {
             exchange: Some(exchange),
             trailers,
             waiting: None,
-            begun: false,
             sent: 0,
             patience: None,
             pool,
@@ -115,20 +116,26 @@ impl<'a> Passage<'a> {
                     }
                 }
             }
-            // Nothing lies with the stream before its first piece, and an end takes no room.
-            if self.begun && self.waiting.as_ref().is_some_and(|piece| !piece.is_empty()) {
-                let Poll::Ready(room) = client.poll_room(cx) else {
-                    let stalled = GatewayError::ClientStalled;
-                    return self.poll_overdue(cx, client, stalled).map(Err);
-                };
-                room.map_err(|Gone| GatewayError::ClientClosed)?;
+            let mut content = self.waiting.take().unwrap_or_default();
+            // Most responses are short, and an end takes no room.
+            if self.sent > 0 && !content.is_empty() || content.len() > SHORT {
+                match client.poll_room(cx, content.len()) {
+                    Poll::Ready(Ok(room)) if room < content.len() => {
+                        self.waiting = Some(content.split_off(room));
+                    }
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(Gone)) => return Poll::Ready(Err(GatewayError::ClientClosed)),
+                    Poll::Pending => {
+                        self.waiting = Some(content);
+                        let stalled = GatewayError::ClientStalled;
+                        return self.poll_overdue(cx, client, stalled).map(Err);
+                    }
+                }
             }
-            let content = self.waiting.take().unwrap_or_default();
-            self.begun = true;
             self.sent += content.len() as u64;
             record.sent(content.len() as u64);
-            let over = self.decoder.is_finished();
-            let trailers = self.take_trailers().filter(|_| over);
+            let over = self.decoder.is_finished() && self.waiting.is_none();
+            let trailers = if over { self.take_trailers() } else { None };
             let sent = client.send(content, over, trailers);
             sent.map_err(|Gone| GatewayError::ClientClosed)?;
             if over {
