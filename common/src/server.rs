@@ -122,6 +122,7 @@ pub async fn serve<H: Handler>(
     options: Options,
     shutdown: Shutdown,
 ) {
+    prepare(&listener);
     let options = Rc::new(options);
     let open = Arc::new(OpenConnections::default());
     let start = |stream: TcpStream, peer: SocketAddr| {
@@ -167,18 +168,18 @@ fn accept_queued(listener: TcpListener, start: impl Fn(TcpStream, SocketAddr)) {
         if stream.set_nonblocking(true).is_ok()
             && let Ok(stream) = TcpStream::from_std(stream)
         {
-            prepare(&stream);
             start(stream, peer);
         }
     }
 }
 
-/// Failing to set either costs latency, not correctness.
-fn prepare(stream: &TcpStream) {
-    let _ = stream.set_nodelay(true);
+/// What is set here every connection has that it accepts. Failing to set either costs latency, not correctness.
+fn prepare(listener: &TcpListener) {
+    let socket = SockRef::from(listener);
+    let _ = socket.set_tcp_nodelay(true);
     // Else a slow reader may take minutes to free as much of a big send buffer as the kernel wants to see before it
     // calls it writable, and would be taken for one that has stopped.
-    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
@@ -189,7 +190,6 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 if pausing {
                     tracing::info!("accepting connections again");
                 }
-                prepare(&stream);
                 return (stream, peer);
             }
             Err(error) if is_exhausted(&error) => {
@@ -293,6 +293,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn connections_have_what_their_listener_was_given() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        prepare(&listener);
+        let _client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = accept(&listener).await;
+        assert!(stream.nodelay().unwrap());
+        assert_eq!(SockRef::from(&stream).tcp_notsent_lowat().unwrap(), UNSENT);
     }
 
     #[tokio::test]

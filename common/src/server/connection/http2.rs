@@ -29,8 +29,8 @@ const MOST_MISTAKES: usize = 1024;
 const LINGER: Duration = Duration::from_secs(30);
 const LINGER_SILENT: Duration = Duration::from_secs(2);
 
-/// Requests that a client may reset before they are answered, besides one for every other one that it lets be answered.
-/// Each may have cost a connection to a target.
+/// Requests that a client may reset before they are answered, besides half of all that it sends. Each may have cost a
+/// connection to a target.
 const MOST_ABANDONED: u64 = 200;
 
 pub(super) async fn serve<H: Handler>(
