@@ -15,6 +15,18 @@ fn behind(target: &Target) -> Proxy {
     Setup::to([target.address]).https().start()
 }
 
+/// The content of a response to a client that opens its window by hand.
+async fn response_through(window: u32, proxy: &Proxy) -> h2::RecvStream {
+    let stream = connect(proxy.address()).await;
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(window);
+    let (mut sender, driver) = builder.handshake::<_, Bytes>(stream).await.unwrap();
+    tokio::spawn(driver);
+    let request = Request::get("https://example.com/").body(()).unwrap();
+    let (response, _) = sender.send_request(request, true).unwrap();
+    response.await.unwrap().into_body()
+}
+
 /// What a client has not taken yet of a response is its, also when its target and its record have ended.
 #[tokio::test]
 async fn a_stop_waits_for_what_a_client_has_yet_to_take() {
@@ -116,17 +128,7 @@ async fn a_response_ends_although_its_clients_window_is_full() {
         connection.send("0\r\n\r\n")
     });
     let proxy = behind(&target);
-    let stream = connect(proxy.address()).await;
-    let mut builder = h2::client::Builder::new();
-    let (mut sender, driver) = builder
-        .initial_window_size(5)
-        .handshake::<_, Bytes>(stream)
-        .await
-        .unwrap();
-    let driver = tokio::spawn(driver);
-    let request = Request::get("https://example.com/").body(()).unwrap();
-    let (response, _) = sender.send_request(request, true).unwrap();
-    let mut body = response.await.unwrap().into_body();
+    let mut body = response_through(5, &proxy).await;
     assert_eq!(body.data().await.unwrap().unwrap(), "hello");
     gate.open();
     let rest = async {
@@ -136,7 +138,6 @@ async fn a_response_ends_although_its_clients_window_is_full() {
     };
     let ended = tokio::time::timeout(PATIENCE, rest).await;
     ended.expect("the end of the response");
-    driver.abort();
 }
 
 /// It takes less within the time-out than what is read from its target at once.
@@ -146,17 +147,7 @@ async fn a_client_that_takes_little_at_a_time_is_not_taken_for_one_that_takes_no
     let target = Target::answering(|_| ok(&"x".repeat(BODY)));
     let setup = Setup::to([target.address]).https();
     let proxy = setup.with("idle_timeout = 0.5").start();
-    let stream = connect(proxy.address()).await;
-    let mut builder = h2::client::Builder::new();
-    let (mut sender, driver) = builder
-        .initial_window_size(4 * 1024)
-        .handshake::<_, Bytes>(stream)
-        .await
-        .unwrap();
-    let driver = tokio::spawn(driver);
-    let request = Request::get("https://example.com/").body(()).unwrap();
-    let (response, _) = sender.send_request(request, true).unwrap();
-    let mut body = response.await.unwrap().into_body();
+    let mut body = response_through(4 * 1024, &proxy).await;
     let mut taken = 0;
     while let Some(piece) = body.data().await {
         let length = piece.expect("more of the response").len();
@@ -165,7 +156,6 @@ async fn a_client_that_takes_little_at_a_time_is_not_taken_for_one_that_takes_no
         taken += length;
     }
     assert_eq!(taken, BODY);
-    driver.abort();
 }
 
 /// Each stream has its own time-out, however busy others keep the connection.
