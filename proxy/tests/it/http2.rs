@@ -17,6 +17,14 @@ fn behind(target: &Target) -> Proxy {
     Setup::to([target.address]).https().start()
 }
 
+/// Takes requests and answers none.
+fn silent() -> Target {
+    Target::scripted(|connection| {
+        connection.request()?;
+        connection.rest().map(drop)
+    })
+}
+
 /// Like `harness::until`, for a test that also drives connections.
 async fn until_async(what: &str, mut holds: impl FnMut() -> bool) {
     let waited = async {
@@ -130,10 +138,7 @@ async fn a_large_download_arrives_whole() {
 
 #[tokio::test]
 async fn a_stream_reset_while_waiting_cancels_the_targets_work() {
-    let target = Target::scripted(|connection| {
-        connection.request()?;
-        connection.rest().map(drop)
-    });
+    let target = silent();
     let proxy = behind(&target);
     let client = Http2::connect(proxy.address()).await;
     let waiting = client.send(request("GET", "/", empty()));
@@ -389,12 +394,6 @@ async fn paths_are_as_plain_as_those_of_http1() {
 /// However the connection ends under a stream, the target is let go and the record says why.
 #[tokio::test]
 async fn what_ends_a_connection_ends_its_streams() {
-    let silent = || {
-        Target::scripted(|connection| {
-            connection.request()?;
-            connection.rest().map(drop)
-        })
-    };
     let target = silent();
     let proxy = behind(&target);
     let client = Http2::connect(proxy.address()).await;

@@ -10,6 +10,7 @@ mod config;
 mod harness;
 
 mod access_log;
+mod accounting;
 mod admin;
 mod balance;
 mod bodies;
