@@ -12,6 +12,7 @@ mod harness;
 mod access_log;
 mod accounting;
 mod admin;
+mod alb_compatibility;
 mod balance;
 mod bodies;
 mod endings;
