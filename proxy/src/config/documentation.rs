@@ -133,10 +133,6 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("target_group.tls", "tls = { ca = 'ca.pem' }"),
     (
-        "listener.ssl_policy",
-        "protocol = 'HTTPS'\nssl_policy = 'ELBSecurityPolicy-2016-08'",
-    ),
-    (
         "listener.mutual_authentication.mode",
         "mutual_authentication = { mode = 'verify' }",
     ),

@@ -223,21 +223,20 @@ fn tls_settings(
 
 /// The default is that of the ALB's console, which unlike the API's has TLS 1.3 and can be served exactly.
 fn ssl_policy(value: &Value<'_>) -> Option<&'static str> {
-    let name = value.string()?;
-    let policy = SslPolicy::by_name(name);
-    if policy.is_none() {
-        let built: Vec<&str> = SslPolicy::names().collect();
-        let right = format!("write {}", built.join(", "));
-        if name.starts_with("ELBSecurityPolicy-") {
-            not_supported::refuse(value, right);
-        } else {
-            value.error(
-                format_args!("`{}` is not a security policy", value.shown()),
-                right,
-            );
-        }
+    let Some(policy) = SslPolicy::by_name(value.string()?) else {
+        value.error(
+            format_args!("`{}` is not a security policy", value.shown()),
+            format_args!("write one of an ALB, such as \"{}\"", SslPolicy::DEFAULT),
+        );
+        return None;
+    };
+    if let Some(left_out) = policy.left_out() {
+        value.warn(
+            format_args!("is served without {left_out}"),
+            format_args!("choose one that is served whole, such as \"{}\", or tell the clients that need them", SslPolicy::DEFAULT),
+        );
     }
-    policy.map(SslPolicy::name)
+    Some(policy.name())
 }
 
 /// Loads the certificate, so that a file that is missing or does not fit is found here and not at start.

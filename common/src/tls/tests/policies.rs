@@ -77,7 +77,7 @@ fn the_servers_order_of_suites_counts() {
 fn every_policy_makes_a_configuration_and_names_its_suites() {
     let certified = ecdsa(&["shop.test"]);
     assert!(SslPolicy::by_name(SslPolicy::DEFAULT).is_some());
-    assert!(SslPolicy::by_name("ELBSecurityPolicy-2016-08").is_none());
+    assert!(SslPolicy::by_name("ELBSecurityPolicy-2016").is_none());
     for name in SslPolicy::names() {
         assert!(name.starts_with("ELBSecurityPolicy-"), "{name}");
         let config = server(&[&certified], name, true);
@@ -91,5 +91,82 @@ fn every_policy_makes_a_configuration_and_names_its_suites() {
                 .version,
             "-"
         );
+    }
+}
+
+/// Names from AWS's own list, with what of them cannot be served.
+#[test]
+fn what_is_left_out_is_said() {
+    let left_out = |name: &str| {
+        let policy = SslPolicy::by_name(&format!("ELBSecurityPolicy-{name}"));
+        policy
+            .unwrap_or_else(|| panic!("{name} is unknown"))
+            .left_out()
+    };
+    for exact in [
+        "TLS13-1-3-2021-06",
+        "TLS13-1-3-PQ-2025-09",
+        "TLS13-1-2-Res-2021-06",
+        "TLS13-1-2-Res-PQ-2025-09",
+        "FS-1-2-Res-2020-10",
+    ] {
+        assert_eq!(left_out(exact), None, "{exact}");
+    }
+    for (name, part) in [
+        ("2016-08", "TLS 1.1 and older"),
+        ("2015-05", "TLS 1.1 and older"),
+        ("TLS-1-0-2015-04", "3DES"),
+        ("TLS-1-1-2017-01", "TLS 1.1 and older"),
+        ("TLS-1-2-2017-01", "RSA key exchange"),
+        ("TLS-1-2-Ext-2018-06", "RSA key exchange"),
+        ("FS-2018-06", "TLS 1.1 and older"),
+        ("FS-1-1-2019-08", "TLS 1.1 and older"),
+        ("FS-1-2-2019-08", "CBC"),
+        ("FS-1-2-Res-2019-08", "CBC"),
+        ("TLS13-1-2-2021-06", "CBC"),
+        ("TLS13-1-2-Ext1-PQ-2025-09", "RSA key exchange"),
+        ("TLS13-1-0-PQ-2025-09", "TLS 1.1 and older"),
+        ("TLS13-1-1-2021-06", "TLS 1.1 and older"),
+        ("TLS13-1-2-Res-FIPS-2023-04", "FIPS 140"),
+        ("TLS13-1-0-FIPS-PQ-2025-09", "TLS 1.1 and older"),
+        ("TLS13-1-2-Ext0-RFC9151-FIPS-2023-07", "RSA key exchange"),
+        (
+            "TLS13-1-2-RFC9151-INTEROP4-FIPS-2023-07",
+            "RSA key exchange",
+        ),
+    ] {
+        assert!(left_out(name).unwrap().contains(part), "{name}");
+    }
+    // No twins of these.
+    for name in ["TLS13-1-1-PQ-2025-09", "TLS13-1-1-FIPS-PQ-2025-09"] {
+        assert!(SslPolicy::by_name(&format!("ELBSecurityPolicy-{name}")).is_none());
+    }
+}
+
+#[test]
+fn policies_of_fips_have_no_chacha20_and_those_of_rfc_9151_begin_with_aes_256() {
+    for name in SslPolicy::names().filter(|name| name.contains("FIPS")) {
+        let suites = SslPolicy::by_name(name)
+            .unwrap()
+            .provider(&provider())
+            .cipher_suites;
+        let named = |part: &str| {
+            suites
+                .iter()
+                .any(|suite| openssl_cipher_name(suite.suite()).contains(part))
+        };
+        assert!(!named("CHACHA20"), "{name}");
+        if name.contains("RFC9151") {
+            assert_eq!(
+                openssl_cipher_name(suites[0].suite()),
+                "TLS_AES_256_GCM_SHA384",
+                "{name}"
+            );
+            assert_eq!(
+                named("AES128") || named("AES_128"),
+                name.contains("INTEROP"),
+                "{name}"
+            );
+        }
     }
 }
