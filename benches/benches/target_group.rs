@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use lintel_proxy::model::{
-    HealthCheckSettings, Matcher, Retry, TargetGroupSettings, TargetSettings,
+    HealthCheckProtocol, HealthCheckSettings, Matcher, Retry, TargetGroupSettings, TargetProtocol,
+    TargetSettings,
 };
 use lintel_proxy::target_group::TargetGroup;
 
@@ -16,6 +17,7 @@ fn settings(targets: u8) -> TargetGroupSettings {
         port: 3000,
         deregistration_delay: Duration::from_secs(300),
         health_check: HealthCheckSettings {
+            protocol: HealthCheckProtocol::Http,
             path: "/health".to_owned(),
             port: None,
             interval: Duration::from_secs(30),
@@ -33,6 +35,7 @@ fn settings(targets: u8) -> TargetGroupSettings {
             .collect(),
         discovery: None,
         retry: Retry::Safe,
+        protocol: TargetProtocol::Http,
     }
 }
 

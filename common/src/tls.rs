@@ -1,7 +1,8 @@
 //! TLS for servers: certificate files, the choice of a certificate by name, security policies, resumption. It makes one
-//! rustls configuration; the handshake itself belongs to the server. TLS towards targets is not here.
+//! rustls configuration; the handshake itself belongs to the server. TLS towards targets is in `client`.
 
 mod certificate;
+mod client;
 mod policy;
 mod sni;
 
@@ -13,6 +14,7 @@ use rustls::server::{ProducesTickets, ServerSessionMemoryCache};
 use rustls::{CipherSuite, ProtocolVersion, ServerConfig};
 
 pub use certificate::load_certified_key;
+pub use client::TargetTls;
 pub use policy::SslPolicy;
 pub use rustls::sign::CertifiedKey;
 
@@ -32,6 +34,11 @@ pub enum TlsError {
         path.display()
     )]
     NoCertificate { path: PathBuf },
+    #[error(
+        "{} holds no certificate; a PEM file with \"-----BEGIN CERTIFICATE-----\" of the issuing authority is needed",
+        path.display()
+    )]
+    NoAuthority { path: PathBuf },
     #[error("{} is damaged: {source}; write the PEM file again", path.display())]
     Pem {
         path: PathBuf,

@@ -9,12 +9,15 @@ mod retry_budget;
 pub mod tunnel;
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use http::Method;
+use lintel_common::stream::Stream;
+use lintel_common::tls::TargetTls;
 use rustix::io::Errno;
 use tokio::time::Instant;
 
@@ -28,7 +31,7 @@ use crate::model::{LoadBalancerSettings, Retry};
 use crate::target_group::{NoTarget, Target, TargetGroup};
 use client::Client;
 use exchange::{Exchange, Failure, Outgoing};
-use pool::{Pool, TargetConnection};
+use pool::{Endpoint, Pool, TargetConnection};
 
 /// How often a waiting exchange looks whether its target has been taken away.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
@@ -39,6 +42,8 @@ pub struct Group {
     pub targets: Arc<TargetGroup>,
     pub metrics: Arc<GroupMetrics>,
     pub budget: RetryBudget,
+    /// Of groups whose protocol is HTTPS.
+    pub tls: Option<Arc<TargetTls>>,
 }
 
 #[derive(Debug)]
@@ -86,7 +91,6 @@ impl Forwarder<'_> {
             let connection = match unless_gone(client, connecting).await? {
                 Ok(connection) => connection,
                 Err(error) => {
-                    self.group.metrics.connection_errors.inc();
                     let ours = error == GatewayError::NoDescriptors;
                     if ours || retry == Retry::None || Instant::now() >= give_up {
                         return Err(error);
@@ -131,28 +135,58 @@ impl Forwarder<'_> {
         request: &Outgoing,
         fresh: bool,
     ) -> Result<Box<TargetConnection>, GatewayError> {
-        let address = target.address();
+        let tls = self.group.tls.as_deref();
+        let endpoint = Endpoint {
+            address: target.address(),
+            tls: tls.map_or(0, TargetTls::id),
+        };
         let once_only = request.websocket || !is_idempotent(&request.method);
-        if !fresh && let Some(connection) = self.pool.take(address, once_only) {
+        if !fresh && let Some(connection) = self.pool.take(endpoint, once_only) {
             return Ok(connection);
         }
         // In a box, as it is seldom needed: every request would have to hold the room for it.
-        let connecting = Box::pin(self.pool.connect(address));
-        match Box::pin(tokio::time::timeout(
-            self.settings.connect_timeout,
-            connecting,
-        ))
-        .await
-        {
-            Ok(Ok(connection)) => Ok(connection),
+        let stream = Box::pin(self.connect(endpoint.address, tls)).await?;
+        Ok(self.pool.opened(endpoint, stream))
+    }
+
+    async fn connect(
+        &self,
+        address: SocketAddr,
+        tls: Option<&TargetTls>,
+    ) -> Result<Stream, GatewayError> {
+        let metrics = &self.group.metrics;
+        let connecting = tokio::time::timeout(self.settings.connect_timeout, pool::dial(address));
+        let stream = match connecting.await {
+            Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
+                metrics.connection_errors.inc();
                 tracing::debug!(%error, target = %address, "cannot connect to target");
-                Err(match Errno::from_io_error(&error) {
+                return Err(match Errno::from_io_error(&error) {
                     Some(Errno::MFILE | Errno::NFILE) => GatewayError::NoDescriptors,
                     _ => GatewayError::TargetConnectionFailed,
-                })
+                });
             }
-            Err(_) => Err(GatewayError::TargetConnectTimeout),
+            Err(_) => {
+                metrics.connection_errors.inc();
+                return Err(GatewayError::TargetConnectTimeout);
+            }
+        };
+        let Some(tls) = tls else {
+            return Ok(Stream::Plain(stream));
+        };
+        let handshake = tls.connect(stream, address.ip());
+        let limit = self.settings.tls_handshake_timeout;
+        match tokio::time::timeout(limit, handshake).await {
+            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+            Ok(Err(error)) => {
+                metrics.tls_negotiation_errors.inc();
+                tracing::debug!(%error, target = %address, "TLS handshake with target failed");
+                Err(GatewayError::TargetTlsFailed)
+            }
+            Err(_) => {
+                metrics.tls_negotiation_errors.inc();
+                Err(GatewayError::TargetTlsTimeout)
+            }
         }
     }
 }

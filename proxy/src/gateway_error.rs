@@ -42,6 +42,10 @@ pub enum GatewayError {
     TargetConnectionFailed,
     #[error("no connection to a target within connect_timeout")]
     TargetConnectTimeout,
+    #[error("the TLS handshake with the target failed")]
+    TargetTlsFailed,
+    #[error("no TLS handshake with the target within tls_handshake_timeout")]
+    TargetTlsTimeout,
     #[error("the target closed the connection before its response")]
     TargetClosed,
     #[error("the target sent something that is not a valid HTTP response")]
@@ -71,6 +75,7 @@ impl GatewayError {
             Self::UnsupportedVersion => 505,
             Self::ClientClosed | Self::ClientStalled => 460,
             Self::TargetConnectionFailed
+            | Self::TargetTlsFailed
             | Self::TargetClosed
             | Self::TargetMalformedResponse
             | Self::TargetHeadTooLarge
@@ -79,6 +84,7 @@ impl GatewayError {
             | Self::TargetResponseIncomplete => 502,
             Self::NoTargets | Self::NoDescriptors | Self::Shutdown => 503,
             Self::TargetConnectTimeout
+            | Self::TargetTlsTimeout
             | Self::TargetResponseTimeout
             | Self::TargetResponseStalled => 504,
             Self::RedirectTooLong => 507,
@@ -104,6 +110,8 @@ impl GatewayError {
             Self::NoTargets => "no_targets",
             Self::TargetConnectionFailed => "target_connection_failed",
             Self::TargetConnectTimeout => "target_connect_timeout",
+            Self::TargetTlsFailed => "target_tls_failed",
+            Self::TargetTlsTimeout => "target_tls_timeout",
             Self::TargetClosed => "target_closed",
             Self::TargetMalformedResponse => "target_malformed_response",
             Self::TargetHeadTooLarge => "target_head_too_large",
@@ -189,7 +197,7 @@ fn title(status: u16) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [GatewayError; 24] = [
+    const ALL: [GatewayError; 26] = [
         GatewayError::RequestLineTooLong,
         GatewayError::UnsupportedVersion,
         GatewayError::RequestHeadTooLarge,
@@ -206,6 +214,8 @@ mod tests {
         GatewayError::NoTargets,
         GatewayError::TargetConnectionFailed,
         GatewayError::TargetConnectTimeout,
+        GatewayError::TargetTlsFailed,
+        GatewayError::TargetTlsTimeout,
         GatewayError::TargetClosed,
         GatewayError::TargetMalformedResponse,
         GatewayError::TargetHeadTooLarge,

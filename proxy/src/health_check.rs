@@ -80,9 +80,13 @@ async fn check_repeatedly(group: &TargetGroup, registration: Registration, first
     sleep(first_after).await;
     while let Some(check) = group.begin_check(registration) {
         let started = Instant::now();
-        let checked = AssertUnwindSafe(probe::probe(check.address, &check.settings))
-            .catch_unwind()
-            .await;
+        let checked = AssertUnwindSafe(probe::probe(
+            check.address,
+            &check.settings,
+            group.tls().as_deref(),
+        ))
+        .catch_unwind()
+        .await;
         group.record(registration, checked.unwrap_or(Outcome::InternalError));
 
         // From start to start: how long the answer took does not shift the next check. Asked again after every change,

@@ -35,6 +35,7 @@ pub struct Metrics {
     target_responses: IntCounterVec,
     target_response_time: HistogramVec,
     target_connection_errors: IntCounterVec,
+    target_tls_negotiation_errors: IntCounterVec,
     unhealthy_routing_requests: IntCounterVec,
     retries: IntCounterVec,
     healthy_hosts: IntGaugeVec,
@@ -50,6 +51,7 @@ pub struct GroupMetrics {
     pub responses: [IntCounter; 5],
     pub response_time: Histogram,
     pub connection_errors: IntCounter,
+    pub tls_negotiation_errors: IntCounter,
     pub unhealthy_routing_requests: IntCounter,
     pub retries: IntCounter,
 }
@@ -124,6 +126,11 @@ impl Metrics {
                 "Connections to targets that could not be established, health checks not counted",
                 group,
             )?,
+            target_tls_negotiation_errors: new.counters(
+                "target_tls_negotiation_error_count_total",
+                "TLS handshakes with targets that failed or took too long, health checks not counted",
+                group,
+            )?,
             unhealthy_routing_requests: new.counters(
                 "unhealthy_routing_request_count_total",
                 "Requests sent to targets that are not known to be healthy, because none was or those that were had failed it",
@@ -158,6 +165,9 @@ impl Metrics {
             ],
             response_time: self.target_response_time.with_label_values(&[name]),
             connection_errors: self.target_connection_errors.with_label_values(&[name]),
+            tls_negotiation_errors: self
+                .target_tls_negotiation_errors
+                .with_label_values(&[name]),
             unhealthy_routing_requests: self.unhealthy_routing_requests.with_label_values(&[name]),
             retries: self.retries.with_label_values(&[name]),
         })
@@ -248,7 +258,7 @@ mod tests {
         let families = metrics.registry.gather();
         assert_eq!(
             families.len(),
-            17,
+            18,
             "every series shows up once it has a value"
         );
         for family in families {

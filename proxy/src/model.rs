@@ -86,7 +86,7 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// One `[[target_group]]` (protocol HTTP, version HTTP1, round robin).
+/// One `[[target_group]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetGroupSettings {
     pub name: String,
@@ -98,6 +98,24 @@ pub struct TargetGroupSettings {
     pub targets: Vec<TargetSettings>,
     pub discovery: Option<Discovery>,
     pub retry: Retry,
+    pub protocol: TargetProtocol,
+}
+
+/// How targets are spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetProtocol {
+    Http,
+    /// `None` = any certificate is taken, as the ALB does.
+    Https(Option<TargetVerification>),
+}
+
+/// The table `tls` of a target group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetVerification {
+    /// PEM, of the authorities that may have issued a target's certificate.
+    pub ca: PathBuf,
+    /// Which name the certificate must have; `None` = the target's address.
+    pub server_name: Option<String>,
 }
 
 /// A target: unique by (id, port) within its group.
@@ -117,6 +135,7 @@ impl TargetSettings {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct HealthCheckSettings {
+    pub protocol: HealthCheckProtocol,
     /// Path and query, begins with `/`.
     pub path: String,
     /// `None` = the target's own port (`traffic-port`).
@@ -126,6 +145,13 @@ pub struct HealthCheckSettings {
     pub healthy_threshold: u32,
     pub unhealthy_threshold: u32,
     pub matcher: Matcher,
+}
+
+/// Apart from the protocol of the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealthCheckProtocol {
+    Http,
+    Https,
 }
 
 /// Which statuses pass a health check: inclusive ranges, `200` is `200..=200`.

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use lintel_common::tls::TargetTls;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -35,6 +36,7 @@ pub struct TargetGroup {
     registry: Mutex<Registry>,
     /// Told after every change of targets, health or settings.
     changes: watch::Sender<()>,
+    tls: ArcSwapOption<TargetTls>,
 }
 
 /// Whose turn it is. On a cache line of its own: every request writes it, and what lies beside it every request reads.
@@ -91,6 +93,7 @@ impl TargetGroup {
             cursor: Cursor::default(),
             registry: Mutex::new(registry),
             changes,
+            tls: ArcSwapOption::empty(),
         })
     }
 
@@ -127,6 +130,16 @@ impl TargetGroup {
             }),
             None => Err(NoTarget::AllTried),
         }
+    }
+
+    /// How targets are spoken to where TLS is asked for, by the group's protocol or by its health checks.
+    pub fn tls(&self) -> Option<Arc<TargetTls>> {
+        self.tls.load_full()
+    }
+
+    /// To be called before requests or checks need it.
+    pub fn set_tls(&self, tls: Arc<TargetTls>) {
+        self.tls.store(Some(tls));
     }
 
     pub fn has_healthy_target(&self) -> bool {

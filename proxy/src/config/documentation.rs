@@ -15,6 +15,7 @@ const EVERY_TABLE: &str = r#"
 [load_balancer]
 access_logs = {}
 [[target_group]]
+tls = {}
 targets = [{}]
 discovery = {}
 stickiness = {}
@@ -87,12 +88,7 @@ const REFUSED: &[(&str, &str)] = &[
         "target_group.discovery.region",
         "discovery = { dns = 'app', region = 'us-east-1' }",
     ),
-    (
-        "target_group.health_check.protocol",
-        "health_check = { protocol = 'HTTPS' }",
-    ),
     ("target_group.target_type", "target_type = 'lambda'"),
-    ("target_group.protocol", "protocol = 'HTTPS'"),
     ("target_group.protocol_version", "protocol_version = 'GRPC'"),
     (
         "target_group.load_balancing_algorithm_type",
@@ -131,7 +127,6 @@ const REFUSED: &[(&str, &str)] = &[
         "target_group.target_group_health.unhealthy_state_routing.minimum_healthy_targets_percentage",
         "target_group_health = { unhealthy_state_routing = { minimum_healthy_targets_percentage = '50' } }",
     ),
-    ("target_group.tls", "tls = { ca = 'ca.pem' }"),
     (
         "listener.mutual_authentication.mode",
         "mutual_authentication = { mode = 'verify' }",

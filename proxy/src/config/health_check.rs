@@ -6,7 +6,7 @@ use lintel_common::config_file::{Kind, Table, Value};
 
 use super::not_supported::choice;
 use super::values::{self, Count, Seconds, count, seconds};
-use crate::model::{HealthCheckSettings, Matcher};
+use crate::model::{HealthCheckProtocol, HealthCheckSettings, Matcher};
 
 const TRAFFIC_PORT: &str = "traffic-port";
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,6 +17,7 @@ impl Default for HealthCheckSettings {
     /// Every key left out.
     fn default() -> Self {
         Self {
+            protocol: HealthCheckProtocol::Http,
             path: "/".to_owned(),
             port: None,
             interval: Duration::from_secs(30),
@@ -35,9 +36,13 @@ pub(super) fn read(table: &mut Table<'_>) -> HealthCheckSettings {
         most: 10,
     };
     let default = HealthCheckSettings::default();
-    choice(table, "protocol", &[("HTTP", ())], &["HTTPS"]);
+    let protocols = [
+        ("HTTP", HealthCheckProtocol::Http),
+        ("HTTPS", HealthCheckProtocol::Https),
+    ];
     let interval = seconds(table, "interval", Seconds::of_alb(5, 300), default.interval);
     HealthCheckSettings {
+        protocol: choice(table, "protocol", &protocols, &[]).unwrap_or(default.protocol),
         path: table
             .get("path")
             .and_then(|value| path(&value))

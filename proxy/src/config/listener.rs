@@ -268,18 +268,9 @@ fn certificate(value: &Value<'_>, directory: &Path) -> Option<CertificateFiles> 
                     }
                     _ => chain,
                 };
-                report(&place.unwrap_or_else(|| value.clone()), &error);
+                values::report_tls(&place.unwrap_or_else(|| value.clone()), &error);
             }
             Some(files)
         })
         .flatten()
-}
-
-/// TLS errors already say what would be right.
-fn report(place: &Value<'_>, error: &TlsError) {
-    let message = error.to_string();
-    let (wrong, right) = message
-        .split_once("; ")
-        .unwrap_or((&message, "replace the file"));
-    place.error(wrong, right);
 }

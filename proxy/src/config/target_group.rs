@@ -1,20 +1,24 @@
 //! The tables `[[target_group]]`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use lintel_common::config_file::{Kind, Table, Value};
+use lintel_common::tls::TargetTls;
 
 use super::health_check;
 use super::not_supported::{self, choice};
 use super::values::{self, Seconds, seconds};
-use crate::model::{Discovery, Retry, TargetGroupSettings, TargetSettings};
+use crate::model::{
+    Discovery, Retry, TargetGroupSettings, TargetProtocol, TargetSettings, TargetVerification,
+};
 
 const DEREGISTRATION_DELAY: Duration = Duration::from_secs(300);
 const REFRESH: Duration = Duration::from_secs(5);
 const EXAMPLE: &str = "write an address such as \"10.0.3.11:8000\"";
 
-pub(super) fn read(table: &mut Table<'_>) -> TargetGroupSettings {
+pub(super) fn read(table: &mut Table<'_>, directory: &Path) -> TargetGroupSettings {
     refuse_what_is_planned(table);
     let port = table
         .required("port", "port = 8000")
@@ -49,6 +53,7 @@ pub(super) fn read(table: &mut Table<'_>) -> TargetGroupSettings {
             &[],
         )
         .unwrap_or(Retry::Safe),
+        protocol: protocol(table, directory),
     };
     let nowhere = table.get("targets").is_none() && table.get("discovery").is_none();
     if nowhere && table.is_complete() {
@@ -67,7 +72,6 @@ fn refuse_what_is_planned(table: &mut Table<'_>) {
         &[("ip", ())],
         &["instance", "lambda", "alb"],
     );
-    choice(table, "protocol", &[("HTTP", ())], &["HTTPS"]);
     choice(
         table,
         "protocol_version",
@@ -93,7 +97,6 @@ fn refuse_what_is_planned(table: &mut Table<'_>) {
         &["false"],
     );
     not_supported::number(table, "slow_start", 0);
-    not_supported::key(table, "tls");
     if let Some(stickiness) = table.get("stickiness") {
         stickiness.table(|table| {
             not_supported::flag(table, "enabled", false);
@@ -116,6 +119,48 @@ fn refuse_what_is_planned(table: &mut Table<'_>) {
             }
         });
     }
+}
+
+fn protocol(table: &mut Table<'_>, directory: &Path) -> TargetProtocol {
+    let https = choice(table, "protocol", &[("HTTP", false), ("HTTPS", true)], &[]);
+    let Some(tls) = table.get("tls") else {
+        return match https {
+            Some(true) => TargetProtocol::Https(None),
+            _ => TargetProtocol::Http,
+        };
+    };
+    let how = tls.table(|table| verification(table, directory)).flatten();
+    if https == Some(false) {
+        tls.warn(
+            "changes nothing, as the targets are spoken to without TLS",
+            "set protocol = \"HTTPS\", or leave it out",
+        );
+        return TargetProtocol::Http;
+    }
+    TargetProtocol::Https(how)
+}
+
+/// Makes what a start would make, so that a file that is missing or damaged is found here.
+fn verification(table: &mut Table<'_>, directory: &Path) -> Option<TargetVerification> {
+    let server_name = table.get("server_name").and_then(|value| {
+        let name = value.string()?;
+        if rustls::pki_types::DnsName::try_from(name).is_err() {
+            value.error(
+                format_args!("`{}` is not a host name", value.shown()),
+                "write a name that the targets' certificate has, such as \"app.internal\"",
+            );
+        }
+        Some(name.to_owned())
+    });
+    let ca = table.required("ca", "ca = \"ca.pem\"")?;
+    let path = values::readable_file(&ca, directory)?;
+    if let Err(error) = TargetTls::verified(&path, None, &[]) {
+        values::report_tls(&ca, &error);
+    }
+    Some(TargetVerification {
+        ca: path,
+        server_name,
+    })
 }
 
 fn targets(table: &mut Table<'_>, group_port: u16) -> Vec<TargetSettings> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lintel_common::config_file::{Table, Value};
+use lintel_common::tls::TlsError;
 
 /// What a time may be.
 #[derive(Clone, Copy)]
@@ -173,4 +174,13 @@ pub(super) fn is_short(value: &Value<'_>, text: &str, longest: usize) -> bool {
         );
     }
     length <= longest
+}
+
+/// TLS errors already say what would be right.
+pub(super) fn report_tls(place: &Value<'_>, error: &TlsError) {
+    let message = error.to_string();
+    let (wrong, right) = message
+        .split_once("; ")
+        .unwrap_or((&message, "replace the file"));
+    place.error(wrong, right);
 }

@@ -31,10 +31,18 @@ pub const SWEEP: Duration = Duration::from_secs(1);
 /// drain by a third, a megabyte or more, before a slow reader is seen to move.
 const UNSENT: u32 = 32 * 1024;
 
+/// What a connection may be used for: whose it is, and how it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    pub address: SocketAddr,
+    /// Of which `TargetTls`; 0 = without TLS.
+    pub tls: u64,
+}
+
 /// A connection in use by one request. Handled in a box: it is handed on many times and made once.
 #[derive(Debug)]
 pub struct TargetConnection {
-    address: SocketAddr,
+    endpoint: Endpoint,
     pub wire: Wire,
     /// It has carried a request before.
     pub reused: bool,
@@ -47,10 +55,18 @@ struct Idle {
     until: Instant,
 }
 
+pub async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    // Else a target that reads slowly would look like one that does not: see UNSENT.
+    SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
+    Ok(stream)
+}
+
 #[derive(Debug)]
 pub struct Pool {
     /// Addresses are of our own choosing, so their hash need not withstand anybody.
-    idle: RefCell<HashMap<SocketAddr, Vec<Idle>, FixedState>>,
+    idle: RefCell<HashMap<Endpoint, Vec<Idle>, FixedState>>,
     /// When the pool was last swept: near enough for a time-out, and a request need not ask.
     swept: Cell<Instant>,
     /// The worker's, for everything that its connections read and write.
@@ -70,9 +86,9 @@ impl Pool {
 
     /// The connection that became idle last and still lives. `thorough` asks the kernel whether it does, where the runtime
     /// has not heard otherwise: a system call, for requests that cannot be sent twice.
-    pub fn take(&self, address: SocketAddr, thorough: bool) -> Option<Box<TargetConnection>> {
+    pub fn take(&self, endpoint: Endpoint, thorough: bool) -> Option<Box<TargetConnection>> {
         let mut pool = self.idle.borrow_mut();
-        let idle = pool.get_mut(&address)?;
+        let idle = pool.get_mut(&endpoint)?;
         while let Some(Idle { mut connection, .. }) = idle.pop() {
             if connection.wire.is_quiet(thorough) {
                 connection.reused = true;
@@ -82,18 +98,15 @@ impl Pool {
         None
     }
 
-    pub async fn connect(&self, address: SocketAddr) -> io::Result<Box<TargetConnection>> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        // Else a target that reads slowly would look like one that does not: see UNSENT.
-        SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
+    /// A connection that was made just now.
+    pub fn opened(&self, endpoint: Endpoint, stream: Stream) -> Box<TargetConnection> {
         self.metrics.new_target_connections.inc();
-        Ok(Box::new(TargetConnection {
-            address,
-            wire: Wire::new(Stream::Plain(stream)),
+        Box::new(TargetConnection {
+            endpoint,
+            wire: Wire::new(stream),
             reused: false,
             _active: GaugeGuard::new(&self.metrics.active_target_connections),
-        }))
+        })
     }
 
     /// A response has ended cleanly: its connection may carry another request within `idle_timeout`.
@@ -102,7 +115,7 @@ impl Pool {
             return;
         }
         let mut pool = self.idle.borrow_mut();
-        let idle = pool.entry(connection.address).or_default();
+        let idle = pool.entry(connection.endpoint).or_default();
         if idle.len() < MOST_IDLE {
             idle.push(Idle {
                 connection,

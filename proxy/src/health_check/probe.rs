@@ -11,12 +11,14 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use lintel_common::stream::Stream;
+use lintel_common::tls::TargetTls;
 use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::state::{Failure, Outcome};
-use crate::model::HealthCheckSettings;
+use crate::model::{HealthCheckProtocol, HealthCheckSettings};
 
 /// As the ALB's limit on response heads.
 const MAX_RESPONSE_HEAD: usize = 32 * 1024;
@@ -28,16 +30,24 @@ const MAX_BODY: usize = 64 * 1024;
 enum ProbeError {
     #[error("cannot connect")]
     Connect(#[from] io::Error),
+    #[error("no TLS handshake")]
+    Handshake(#[source] io::Error),
+    #[error("TLS towards targets is not set up")]
+    NotSetUp,
     #[error("no readable response")]
     Exchange(#[from] hyper::Error),
     #[error("the health check path makes no request")]
     Request(#[from] http::Error),
 }
 
-/// Sends `GET path` to `address`. One time limit covers connecting and the response's head.
-pub async fn probe(address: SocketAddr, settings: &HealthCheckSettings) -> Outcome {
+/// Sends `GET path` to `address`. One time limit covers connecting, the TLS handshake and the response's head.
+pub async fn probe(
+    address: SocketAddr,
+    settings: &HealthCheckSettings,
+    tls: Option<&TargetTls>,
+) -> Outcome {
     let deadline = Instant::now() + settings.timeout;
-    let Ok(exchanged) = timeout_at(deadline, exchange(address, &settings.path, deadline)).await
+    let Ok(exchanged) = timeout_at(deadline, exchange(address, settings, tls, deadline)).await
     else {
         return Outcome::Fail(Failure::Timeout);
     };
@@ -59,11 +69,20 @@ pub async fn probe(address: SocketAddr, settings: &HealthCheckSettings) -> Outco
 
 async fn exchange(
     address: SocketAddr,
-    path: &str,
+    settings: &HealthCheckSettings,
+    tls: Option<&TargetTls>,
     deadline: Instant,
 ) -> Result<StatusCode, ProbeError> {
-    let request = request(address, path)?;
+    let request = request(address, settings)?;
     let stream = TcpStream::connect(address).await?;
+    let stream = match settings.protocol {
+        HealthCheckProtocol::Http => Stream::Plain(stream),
+        HealthCheckProtocol::Https => {
+            let tls = tls.ok_or(ProbeError::NotSetUp)?;
+            let secured = tls.connect(stream, address.ip()).await;
+            Stream::Tls(Box::new(secured.map_err(ProbeError::Handshake)?))
+        }
+    };
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_RESPONSE_HEAD)
         .title_case_headers(true)
@@ -85,13 +104,20 @@ async fn exchange(
     }
 }
 
-fn request(address: SocketAddr, path: &str) -> http::Result<Request<Empty<Bytes>>> {
-    let host = match (address.ip(), address.port()) {
-        (IpAddr::V4(ip), 80) => ip.to_string(),
-        (IpAddr::V6(ip), 80) => format!("[{ip}]"),
-        _ => address.to_string(),
+fn request(
+    address: SocketAddr,
+    settings: &HealthCheckSettings,
+) -> http::Result<Request<Empty<Bytes>>> {
+    let usual = match settings.protocol {
+        HealthCheckProtocol::Http => 80,
+        HealthCheckProtocol::Https => 443,
     };
-    Request::get(path)
+    let host = match address.ip() {
+        _ if address.port() != usual => address.to_string(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    Request::get(&settings.path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, "ELB-HealthChecker/2.0")
         .header(header::CONNECTION, "close")
@@ -114,10 +140,10 @@ async fn discard(response: Response<Incoming>) {
 fn judge(error: &ProbeError) -> Outcome {
     match error {
         ProbeError::Connect(error) if is_ours(error) => Outcome::InternalError,
-        ProbeError::Connect(_) | ProbeError::Exchange(_) => {
+        ProbeError::Connect(_) | ProbeError::Handshake(_) | ProbeError::Exchange(_) => {
             Outcome::Fail(Failure::FailedHealthChecks)
         }
-        ProbeError::Request(_) => Outcome::InternalError,
+        ProbeError::Request(_) | ProbeError::NotSetUp => Outcome::InternalError,
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
+use super::reload::target_tls;
 use super::{GroupInUse, Overview, ReloadError, Request, StartError, StopReport};
 use crate::access_log::writer::AccessLog;
 use crate::admin::Admin;
@@ -130,7 +131,12 @@ impl Control {
 
     /// One socket a worker for each listener of the model.
     fn open_listeners(&mut self) -> Result<Vec<Vec<Socket>>, StartError> {
-        let groups = self.routing_groups(&self.model, &self.groups_of(&self.model));
+        let groups = self.groups_of(&self.model);
+        let tls = target_tls(&self.model, &groups)?;
+        for (group, tls) in groups.iter().zip(&tls) {
+            group.set_tls(Arc::clone(tls));
+        }
+        let groups = self.routing_groups(&self.model, &groups, &tls);
         let mut sockets = Vec::new();
         for (key, listener) in keyed(&self.model) {
             let bound = bind(key, self.model.load_balancer.workers, self.holds(key.1))?;

@@ -4,14 +4,17 @@
 
 use std::sync::Arc;
 
-use lintel_common::tls::{self, SslPolicy};
+use lintel_common::tls::{self, SslPolicy, TargetTls};
 use serde::Serialize;
 
 use super::control::{Control, ListenerKey, RunningGroup, RunningListener, bind, keyed};
 use super::{ReloadError, StartError};
 use crate::forward::{Group, RetryBudget};
 use crate::listener::Routes;
-use crate::model::{ListenerProtocol, ListenerSettings, LoadBalancerSettings, Model, TlsSettings};
+use crate::model::{
+    ListenerProtocol, ListenerSettings, LoadBalancerSettings, Model, TargetGroupSettings,
+    TargetProtocol, TlsSettings,
+};
 use crate::target_group::TargetGroup;
 
 /// What a reload did, by name.
@@ -34,7 +37,8 @@ impl Control {
         // `workers = 0` may be resolved differently when the machine's cores change; the threads stay what they are.
         model.load_balancer.workers = self.workers.len();
         let groups = self.groups_of(&model);
-        let routing = self.routing_groups(&model, &groups);
+        let tls = target_tls(&model, &groups)?;
+        let routing = self.routing_groups(&model, &groups, &tls);
         self.retired
             .retain(|listener| listener.trigger.is_watched());
         let mut opened = Vec::<(_, (RunningListener, _))>::new();
@@ -55,7 +59,7 @@ impl Control {
         }
         let changes = self.changes(&model);
         // Nothing below can fail.
-        self.replace_groups(&model, groups);
+        self.replace_groups(&model, groups, tls);
         for (key, routes) in replaced {
             if let Some(running) = self.listeners.get(&key) {
                 running.routes.store(Arc::new(routes));
@@ -97,19 +101,20 @@ impl Control {
         &self,
         model: &Model,
         groups: &[Arc<TargetGroup>],
+        tls: &[Arc<TargetTls>],
     ) -> Arc<[Group]> {
         let routing =
-            |(settings, group): (&crate::model::TargetGroupSettings, &Arc<TargetGroup>)| Group {
+            |((settings, group), tls): ((&TargetGroupSettings, &Arc<_>), &Arc<_>)| Group {
                 targets: Arc::clone(group),
                 metrics: self.metrics.group(&settings.name),
                 budget: RetryBudget::default(),
+                tls: match settings.protocol {
+                    TargetProtocol::Http => None,
+                    TargetProtocol::Https(_) => Some(Arc::clone(tls)),
+                },
             };
-        model
-            .target_groups
-            .iter()
-            .zip(groups)
-            .map(routing)
-            .collect()
+        let groups = model.target_groups.iter().zip(groups);
+        groups.zip(tls).map(routing).collect()
     }
 
     pub(super) fn routes(
@@ -152,9 +157,16 @@ impl Control {
         )?)
     }
 
-    fn replace_groups(&mut self, model: &Model, groups: Vec<Arc<TargetGroup>>) {
+    fn replace_groups(
+        &mut self,
+        model: &Model,
+        groups: Vec<Arc<TargetGroup>>,
+        tls: Vec<Arc<TargetTls>>,
+    ) {
         let mut old = std::mem::take(&mut self.groups);
-        for (group, settings) in groups.into_iter().zip(&model.target_groups) {
+        let groups = groups.into_iter().zip(tls);
+        for ((group, tls), settings) in groups.zip(&model.target_groups) {
+            group.set_tls(tls);
             let known = old
                 .iter()
                 .position(|running| Arc::ptr_eq(&running.group, &group));
@@ -215,7 +227,7 @@ impl Control {
                 Some(_) => {}
             }
         }
-        let gone = |known: &&crate::model::TargetGroupSettings| {
+        let gone = |known: &&TargetGroupSettings| {
             !model
                 .target_groups
                 .iter()
@@ -226,6 +238,24 @@ impl Control {
             .extend(before.iter().filter(gone).map(|known| known.name.clone()));
         changes
     }
+}
+
+/// TLS towards the targets of each group: what the group has, unless its files or names have changed.
+pub(super) fn target_tls(
+    model: &Model,
+    groups: &[Arc<TargetGroup>],
+) -> Result<Vec<Arc<TargetTls>>, StartError> {
+    let made = |(settings, group): (&TargetGroupSettings, &Arc<TargetGroup>)| {
+        let new = match &settings.protocol {
+            TargetProtocol::Http | TargetProtocol::Https(None) => TargetTls::unverified(&[]),
+            TargetProtocol::Https(Some(how)) => {
+                TargetTls::verified(&how.ca, how.server_name.as_deref(), &[])
+            }
+        }?;
+        let known = group.tls().filter(|known| known.is_like(&new));
+        Ok(known.unwrap_or_else(|| Arc::new(new)))
+    };
+    model.target_groups.iter().zip(groups).map(made).collect()
 }
 
 /// What threads and open files were made of cannot be exchanged under them.

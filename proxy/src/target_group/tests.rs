@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::health_check::state::Failure;
-use crate::model::{HealthCheckSettings, Matcher};
+use crate::model::{HealthCheckProtocol, HealthCheckSettings, Matcher, TargetProtocol};
 
 const FAIL: Outcome = Outcome::Fail(Failure::FailedHealthChecks);
 const DELAY: Duration = Duration::from_secs(300);
@@ -25,6 +25,7 @@ pub(crate) fn settings(targets: &[&str]) -> TargetGroupSettings {
         port: 8000,
         deregistration_delay: DELAY,
         health_check: HealthCheckSettings {
+            protocol: HealthCheckProtocol::Http,
             path: "/health".to_owned(),
             port: None,
             interval: Duration::from_secs(30),
@@ -36,6 +37,7 @@ pub(crate) fn settings(targets: &[&str]) -> TargetGroupSettings {
         targets: targets.iter().copied().map(target).collect(),
         discovery: None,
         retry: Retry::Safe,
+        protocol: TargetProtocol::Http,
     }
 }
 

@@ -49,6 +49,8 @@ fn directory_with_certificates() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let certs = directory.path().join("certs");
     fs::create_dir(&certs).expect("a new directory");
+    let authority = rcgen::generate_simple_self_signed([String::new()]).expect("a certificate");
+    fs::write(directory.path().join("ca.pem"), authority.cert.pem()).expect("writable");
     for name in ["site", "other"] {
         let made = rcgen::generate_simple_self_signed([format!("{name}.example.com")])
             .expect("a certificate");
@@ -249,7 +251,7 @@ fn what_is_promised_works_or_is_refused_by_name() {
     assert_eq!(
         found,
         [
-            "target_group[0].tls: `tls` is not supported yet; leave it out".to_owned(),
+            "target_group[0].tls: changes nothing, as the targets are spoken to without TLS; set protocol = \"HTTPS\", or leave it out".to_owned(),
             format!(
                 "{rule}.condition[2].http_request_method: `http_request_method` is not supported yet; leave it out"
             ),

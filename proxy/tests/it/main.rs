@@ -13,6 +13,8 @@ mod access_log;
 mod accounting;
 mod admin;
 mod alb_compatibility;
+mod alb_targets;
+mod alb_tls;
 mod balance;
 mod bodies;
 mod endings;

@@ -16,6 +16,7 @@ const TIMED_OUT: Outcome = Outcome::Fail(Failure::Timeout);
 
 fn settings(timeout: Duration) -> HealthCheckSettings {
     HealthCheckSettings {
+        protocol: HealthCheckProtocol::Http,
         path: "/health?deep=1".to_owned(),
         port: None,
         interval: Duration::from_secs(30),
@@ -72,7 +73,7 @@ async fn target(
 
 async fn outcome_of(answer: impl Into<Vec<u8>>, close: bool) -> Outcome {
     let (address, _) = target(answer.into(), None, close).await;
-    probe(address, &patient()).await
+    probe(address, &patient(), None).await
 }
 
 #[tokio::test]
@@ -83,7 +84,7 @@ async fn the_request_is_the_albs() {
         false,
     )
     .await;
-    assert_eq!(probe(address, &patient()).await, PASS);
+    assert_eq!(probe(address, &patient(), None).await, PASS);
     let expected = format!(
         "GET /health?deep=1 HTTP/1.1\r\nHost: {address}\r\nUser-Agent: ELB-HealthChecker/2.0\r\nConnection: close\r\n\r\n"
     );
@@ -91,14 +92,25 @@ async fn the_request_is_the_albs() {
 }
 
 #[test]
-fn the_host_has_no_port_if_it_is_80() {
-    for (address, host) in [
-        ("10.0.3.11:80", "10.0.3.11"),
-        ("10.0.3.11:8000", "10.0.3.11:8000"),
-        ("[fd00::1]:80", "[fd00::1]"),
-        ("[fd00::1]:8000", "[fd00::1]:8000"),
+fn the_host_has_no_port_if_it_is_the_protocols_own() {
+    for (protocol, address, host) in [
+        (HealthCheckProtocol::Http, "10.0.3.11:80", "10.0.3.11"),
+        (HealthCheckProtocol::Http, "10.0.3.11:443", "10.0.3.11:443"),
+        (HealthCheckProtocol::Http, "[fd00::1]:80", "[fd00::1]"),
+        (
+            HealthCheckProtocol::Http,
+            "[fd00::1]:8000",
+            "[fd00::1]:8000",
+        ),
+        (HealthCheckProtocol::Https, "10.0.3.11:443", "10.0.3.11"),
+        (HealthCheckProtocol::Https, "10.0.3.11:80", "10.0.3.11:80"),
+        (HealthCheckProtocol::Https, "[fd00::1]:443", "[fd00::1]"),
     ] {
-        let request = request(address.parse().unwrap(), "/").unwrap();
+        let settings = HealthCheckSettings {
+            protocol,
+            ..patient()
+        };
+        let request = request(address.parse().unwrap(), &settings).unwrap();
         assert_eq!(request.headers()[header::HOST], host);
     }
 }
@@ -172,7 +184,7 @@ async fn a_body_that_never_comes_does_not_fail_the_check() {
     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".to_vec();
     let (address, _) = target(answer, None, false).await;
     assert_eq!(
-        probe(address, &settings(Duration::from_millis(100))).await,
+        probe(address, &settings(Duration::from_millis(100)), None).await,
         PASS
     );
 }
@@ -182,14 +194,14 @@ async fn nobody_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    assert_eq!(probe(address, &patient()).await, FAILED);
+    assert_eq!(probe(address, &patient(), None).await, FAILED);
 }
 
 #[tokio::test]
 async fn a_silent_target_times_out() {
     let (address, _) = target(Vec::new(), None, false).await;
     assert_eq!(
-        probe(address, &settings(Duration::from_millis(100))).await,
+        probe(address, &settings(Duration::from_millis(100)), None).await,
         TIMED_OUT
     );
 }
@@ -200,7 +212,7 @@ async fn a_target_that_drips_its_head_times_out() {
     let (address, _) = target(answer, Some(Duration::from_millis(20)), false).await;
     let started = Instant::now();
     assert_eq!(
-        probe(address, &settings(Duration::from_millis(200))).await,
+        probe(address, &settings(Duration::from_millis(200)), None).await,
         TIMED_OUT
     );
     assert!(
@@ -216,7 +228,7 @@ async fn every_check_has_a_connection_of_its_own_and_closes_it() {
     let checked = Arc::new(patient());
     for _ in 0..3 {
         let settings = Arc::clone(&checked);
-        let probing = tokio::spawn(async move { probe(address, &settings).await });
+        let probing = tokio::spawn(async move { probe(address, &settings, None).await });
         let (mut stream, _) = listener.accept().await.unwrap();
         stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
@@ -248,7 +260,11 @@ fn what_this_side_lacks_is_not_the_targets_fault() {
             "{errno:?}"
         );
     }
-    let unusable = request("127.0.0.1:1".parse().unwrap(), "/with space").unwrap_err();
+    let settings = HealthCheckSettings {
+        path: "/with space".to_owned(),
+        ..patient()
+    };
+    let unusable = request("127.0.0.1:1".parse().unwrap(), &settings).unwrap_err();
     assert_eq!(
         judge(&ProbeError::Request(unusable)),
         Outcome::InternalError

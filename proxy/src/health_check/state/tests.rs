@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Matcher;
+use crate::model::{HealthCheckProtocol, Matcher};
 
 const PASS: Outcome = Outcome::Pass;
 const MISMATCH: Outcome = Outcome::Fail(Failure::ResponseCodeMismatch(404));
@@ -15,6 +15,7 @@ const OURS: Outcome = Outcome::InternalError;
 
 fn thresholds(healthy_threshold: u32, unhealthy_threshold: u32) -> HealthCheckSettings {
     HealthCheckSettings {
+        protocol: HealthCheckProtocol::Http,
         path: "/".to_owned(),
         port: None,
         interval: Duration::from_secs(30),

@@ -1,14 +1,16 @@
 //! A certificate authority made at the start, two sites under it, and clients that trust it.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
+use tokio_rustls::TlsAcceptor;
 
 /// The names in `site.pem`, which is what listeners of the tests have as their default certificate.
 pub const SITE: [&str; 3] = ["example.com", "*.example.com", "localhost"];
@@ -43,6 +45,98 @@ pub fn write_certificate(directory: &Path, file: &str, names: &[&str]) {
     let certificate = params.signed_by(&key, authority()).unwrap();
     std::fs::write(directory.join(format!("{file}.pem")), certificate.pem()).unwrap();
     std::fs::write(directory.join(format!("{file}.key")), key.serialize_pem()).unwrap();
+}
+
+/// `ca.pem`: what vouches for the other certificates.
+pub fn write_authority(directory: &Path) {
+    std::fs::write(directory.join("ca.pem"), authority().pem()).unwrap();
+}
+
+/// Speaks TLS on an address of its own and passes what it hears on to `target`, in the clear. Shows a certificate for
+/// `names`: of the authority, or signed by nobody but itself.
+pub struct TlsFront {
+    pub address: SocketAddr,
+    /// The server names that clients asked for.
+    pub asked_for: Arc<Mutex<Vec<Option<String>>>>,
+    _stop: tokio::sync::oneshot::Sender<()>,
+}
+
+impl TlsFront {
+    pub fn of_authority(target: SocketAddr, names: &[&str]) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = certificate_params(names).signed_by(&key, authority());
+        Self::start(target, &certificate.unwrap(), &key, &[])
+    }
+
+    pub fn self_signed(target: SocketAddr, names: &[&str]) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = certificate_params(names).self_signed(&key);
+        Self::start(target, &certificate.unwrap(), &key, &[])
+    }
+
+    fn start(
+        target: SocketAddr,
+        certificate: &Certificate,
+        key: &KeyPair,
+        protocols: &[&str],
+    ) -> Self {
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked_for = Arc::<Mutex<Vec<_>>>::default();
+        let heard = Arc::clone(&asked_for);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                let accepting = async {
+                    loop {
+                        let (stream, _) = listener.accept().await.unwrap();
+                        let (acceptor, heard) = (acceptor.clone(), Arc::clone(&heard));
+                        tokio::spawn(async move {
+                            let Ok(mut front) = acceptor.accept(stream).await else {
+                                return;
+                            };
+                            let name = front.get_ref().1.server_name().map(str::to_owned);
+                            heard.lock().unwrap().push(name);
+                            let mut behind = tokio::net::TcpStream::connect(target).await.unwrap();
+                            let _ = tokio::io::copy_bidirectional(&mut front, &mut behind).await;
+                        });
+                    }
+                };
+                tokio::select! {
+                    () = accepting => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self {
+            address,
+            asked_for,
+            _stop: stop,
+        }
+    }
+}
+
+/// Addresses are names too.
+fn certificate_params(names: &[&str]) -> CertificateParams {
+    CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
 }
 
 /// Trusts the authority and offers these protocols.
