@@ -31,11 +31,7 @@ fn path(number: u32) -> Condition {
 }
 
 fn table(rules: u32, conditions: Conditions) -> RuleTable {
-    let forward = |target_group: u32| {
-        Action::Forward(Forward {
-            target_group: target_group as usize,
-        })
-    };
+    let forward = |target_group: u32| Action::Forward(Forward::to(target_group as usize));
     let rules = (1..=rules).map(|number| Rule {
         priority: number,
         conditions: conditions(number),

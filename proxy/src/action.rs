@@ -3,10 +3,12 @@
 //! Not here: choosing a target (`target_group`), talking to it (`forward`), building the HTTP response (`listener`).
 
 mod fixed_response;
+mod forward;
 mod redirect;
 mod template;
 
 pub use fixed_response::{ContentType, FixedResponse};
+pub use forward::{Forward, Weighted};
 pub use redirect::{Redirect, RedirectInput};
 pub use template::{Keyword, Template, TemplateError};
 
@@ -17,19 +19,12 @@ pub enum Action {
     FixedResponse(FixedResponse),
 }
 
-/// To the targets of one group. There is no failover to another group, as with the ALB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Forward {
-    /// Index into `Model::target_groups`.
-    pub target_group: usize,
-}
-
 impl Action {
-    /// The group (an index into `Model::target_groups`) that this action sends requests to.
-    pub fn target_group(&self) -> Option<usize> {
+    /// The groups that this action sends requests to; none unless it forwards.
+    pub fn target_groups(&self) -> &[Weighted] {
         match self {
-            Self::Forward(forward) => Some(forward.target_group),
-            Self::Redirect(_) | Self::FixedResponse(_) => None,
+            Self::Forward(forward) => &forward.target_groups,
+            Self::Redirect(_) | Self::FixedResponse(_) => &[],
         }
     }
 }

@@ -191,7 +191,7 @@ impl Endpoints {
         let waiting: Vec<&str> = overview
             .groups
             .iter()
-            .filter(|group| group.in_use && !group.group.has_healthy_target())
+            .filter(|group| group.takes_requests && !group.group.has_healthy_target())
             .map(|group| group.group.name())
             .collect();
         if waiting.is_empty() {

@@ -34,6 +34,8 @@ pub enum GatewayError {
     RequestBodyIncomplete,
     #[error("the redirect's Location is longer than 8 KiB")]
     RedirectTooLong,
+    #[error("every target group of the rule has the weight 0")]
+    NoTargetGroup,
     #[error("the target group has no registered targets")]
     NoTargets,
     #[error("no file descriptor is left for a connection to a target")]
@@ -82,7 +84,7 @@ impl GatewayError {
             | Self::TargetUnexpectedUpgrade
             | Self::TargetDeregistered
             | Self::TargetResponseIncomplete => 502,
-            Self::NoTargets | Self::NoDescriptors | Self::Shutdown => 503,
+            Self::NoTargetGroup | Self::NoTargets | Self::NoDescriptors | Self::Shutdown => 503,
             Self::TargetConnectTimeout
             | Self::TargetTlsTimeout
             | Self::TargetResponseTimeout
@@ -107,6 +109,7 @@ impl GatewayError {
             Self::ClientClosed => "client_closed",
             Self::RequestBodyIncomplete => "request_body_incomplete",
             Self::RedirectTooLong => "redirect_too_long",
+            Self::NoTargetGroup => "no_target_group",
             Self::NoTargets => "no_targets",
             Self::TargetConnectionFailed => "target_connection_failed",
             Self::TargetConnectTimeout => "target_connect_timeout",
@@ -197,7 +200,7 @@ fn title(status: u16) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [GatewayError; 26] = [
+    const ALL: [GatewayError; 27] = [
         GatewayError::RequestLineTooLong,
         GatewayError::UnsupportedVersion,
         GatewayError::RequestHeadTooLarge,
@@ -211,6 +214,7 @@ mod tests {
         GatewayError::ClientClosed,
         GatewayError::RequestBodyIncomplete,
         GatewayError::RedirectTooLong,
+        GatewayError::NoTargetGroup,
         GatewayError::NoTargets,
         GatewayError::TargetConnectionFailed,
         GatewayError::TargetConnectTimeout,

@@ -133,7 +133,8 @@ impl Listener {
             }
             Action::Forward(forward) => {
                 record.rule(selected.priority, "forward");
-                let group = &routes.groups[forward.target_group];
+                let drawn = forward.draw(rand::random);
+                let group = &routes.groups[drawn.ok_or(GatewayError::NoTargetGroup)?];
                 self.forward(group, host, inbound, client, record).await
             }
         }

@@ -104,8 +104,8 @@ pub(crate) struct Overview {
 #[derive(Debug)]
 pub(crate) struct GroupInUse {
     pub group: Arc<TargetGroup>,
-    /// A rule or default action forwards to it.
-    pub in_use: bool,
+    /// A rule or default action forwards to it with a weight above 0.
+    pub takes_requests: bool,
 }
 
 /// How a stop went.

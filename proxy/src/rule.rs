@@ -112,7 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn forward(target_group: usize) -> Action {
-        Action::Forward(Forward { target_group })
+        Action::Forward(Forward::to(target_group))
     }
 
     fn rule(priority: u32, conditions: Vec<Condition>) -> Rule {

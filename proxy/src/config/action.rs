@@ -1,12 +1,14 @@
 //! The tables `action` and `default_action`.
 
+use std::time::Duration;
+
 use lintel_common::config_file::{Kind, Table, Value};
 
 use super::build::Groups;
 use super::listener::Front;
 use super::not_supported::{self, choose};
 use super::{redirect, values};
-use crate::action::{Action, ContentType, FixedResponse, Forward};
+use crate::action::{Action, ContentType, FixedResponse, Forward, Weighted};
 
 #[derive(Clone, Copy)]
 enum Type {
@@ -26,6 +28,10 @@ const PLANNED_TYPES: [&str; 3] = [
     "jwt-validation",
 ];
 const LONGEST_BODY: usize = 1024;
+const MOST_GROUPS: usize = 5;
+const HEAVIEST: u32 = 999;
+/// Seven days, in seconds.
+const LONGEST_STICKINESS: u32 = 604_800;
 
 /// `None` after what is wrong was reported.
 pub(super) fn read(value: &Value<'_>, front: Front, groups: &mut Groups) -> Option<Action> {
@@ -48,58 +54,81 @@ pub(super) fn read(value: &Value<'_>, front: Front, groups: &mut Groups) -> Opti
 }
 
 fn forward(table: &mut Table<'_>, groups: &mut Groups) -> Option<Forward> {
-    if let Some(stickiness) = table.get("stickiness") {
-        stickiness.table(|table| {
-            not_supported::flag(table, "enabled", false);
-            // Says nothing while stickiness is off.
-            if let Some(duration) = table.get("duration") {
-                values::whole(&duration, 1, 604_800);
-            }
-        });
-    }
+    let stickiness = table
+        .get("stickiness")
+        .and_then(|value| value.table(stickiness).flatten());
     let value = table.required("target_group", "target_group = \"app\"")?;
-    if value.kind() != Kind::Array {
-        return groups
-            .find(&value)
-            .map(|target_group| Forward { target_group });
-    }
-    let values = value.list()?;
-    // All of them are looked at, so that each is checked and counts as used.
-    let found: Vec<Option<usize>> = values
-        .iter()
-        .map(|value| value.table(|table| weighted_group(table, groups)).flatten())
-        .collect();
-    match found.as_slice() {
-        [target_group] => target_group.map(|target_group| Forward { target_group }),
-        [] => {
-            value.error("is empty", "write the name of a target group");
-            None
-        }
-        several => {
-            value.error(
-                format_args!(
-                    "forwarding to {} target groups by weight is not supported yet",
-                    several.len()
-                ),
-                "name one",
-            );
-            None
-        }
-    }
+    let target_groups = match value.kind() {
+        Kind::Array => weighted_groups(&value, groups)?,
+        _ => Forward::to(groups.find(&value)?).target_groups,
+    };
+    Some(Forward {
+        target_groups,
+        stickiness,
+    })
 }
 
-fn weighted_group(table: &mut Table<'_>, groups: &mut Groups) -> Option<usize> {
-    if let Some(value) = table.get("weight")
-        && values::whole(&value, 0, 999) == Some(0)
-    {
+/// How long a client stays with a group.
+fn stickiness(table: &mut Table<'_>) -> Option<Duration> {
+    not_supported::flag(table, "enabled", false);
+    let enabled = table
+        .get("enabled")
+        .and_then(|value| value.boolean())
+        .unwrap_or_default();
+    let duration = match table.get("duration") {
+        // Says nothing while stickiness is off, but what is there must be right.
+        None if enabled => table.required("duration", "duration = 3600"),
+        duration => duration,
+    };
+    let seconds = duration.and_then(|value| values::whole(&value, 1, LONGEST_STICKINESS));
+    let seconds = seconds.filter(|_| enabled)?;
+    Some(Duration::from_secs(seconds.into()))
+}
+
+/// All of them are looked at, so that each is checked and counts as used.
+fn weighted_groups(value: &Value<'_>, groups: &mut Groups) -> Option<Vec<Weighted>> {
+    let tables = value.list()?;
+    if tables.is_empty() {
+        value.error("is empty", "write the name of a target group");
+        return None;
+    }
+    if tables.len() > MOST_GROUPS {
         value.error(
-            "`0` sends no request to the only target group there is",
-            "write 1 to 999, or leave it out",
+            format_args!("names {} target groups (TooManyTargetGroups)", tables.len()),
+            format_args!("name at most {MOST_GROUPS}"),
         );
     }
-    table
+    let mut weighted: Vec<Weighted> = Vec::with_capacity(tables.len());
+    for table in &tables {
+        let read = table.table(|table| weighted_group(table, groups)).flatten();
+        let Some(group) = read else { continue };
+        let named = |earlier: &Weighted| earlier.target_group == group.target_group;
+        if weighted.iter().any(named) {
+            table.error("names a target group again", "give each one weight");
+        }
+        weighted.push(group);
+    }
+    if weighted.len() == tables.len() && weighted.iter().all(|group| group.weight == 0) {
+        value.warn(
+            "gives every target group the weight 0, so that every request gets a 503",
+            "give one of them a weight of 1 to 999",
+        );
+    }
+    Some(weighted)
+}
+
+fn weighted_group(table: &mut Table<'_>, groups: &mut Groups) -> Option<Weighted> {
+    let weight = match table.get("weight") {
+        Some(value) => values::whole(&value, 0, HEAVIEST),
+        None => Some(1),
+    };
+    let target_group = table
         .required("name", "name = \"app\"")
-        .and_then(|value| groups.find(&value))
+        .and_then(|value| groups.find(&value));
+    Some(Weighted {
+        target_group: target_group?,
+        weight: weight?,
+    })
 }
 
 fn fixed_response(table: &mut Table<'_>) -> Option<FixedResponse> {

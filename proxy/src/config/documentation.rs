@@ -184,10 +184,6 @@ const REFUSED: &[(&str, &str)] = &[
         "rule = [{ action = { type = 'authenticate-oidc', authenticate_oidc = {} } }]",
     ),
     (
-        "listener.rule.action.target_group",
-        "rule = [{ action = { type = 'forward', target_group = [{ name = 'app', weight = 9 }, { name = 'b', weight = 1 }] } }]",
-    ),
-    (
         "listener.rule.action.stickiness.enabled",
         "rule = [{ action = { type = 'forward', target_group = 'app', stickiness = { enabled = true } } }]",
     ),

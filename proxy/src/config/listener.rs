@@ -10,7 +10,7 @@ use lintel_common::tls::{self, SslPolicy, TlsError};
 use super::build::Groups;
 use super::not_supported::{self, choice};
 use super::{action, rule, values};
-use crate::action::Action;
+use crate::action::{Action, Forward};
 use crate::model::{CertificateFiles, ListenerProtocol, ListenerSettings, TlsSettings};
 use crate::rule::RuleTable;
 
@@ -95,7 +95,7 @@ pub(super) fn read(
 
 /// Stands in for an action that could not be read; the model with it is never used.
 pub(super) fn placeholder() -> Action {
-    Action::Forward(crate::action::Forward { target_group: 0 })
+    Action::Forward(Forward::to(0))
 }
 
 fn refuse_what_is_planned(table: &mut Table<'_>) {

@@ -17,6 +17,7 @@ use tokio::task::LocalSet;
 use super::reload::target_tls;
 use super::{GroupInUse, Overview, ReloadError, Request, StartError, StopReport};
 use crate::access_log::writer::AccessLog;
+use crate::action::Action;
 use crate::admin::Admin;
 use crate::listener::Routes;
 use crate::metrics::Metrics;
@@ -275,23 +276,26 @@ impl Control {
 
     /// Shows the admin endpoints what runs now, and tells groups whether they are used.
     pub(super) fn publish(&self) {
-        let mut used = vec![false; self.groups.len()];
-        let actions = self
-            .model
-            .listeners
-            .iter()
-            .flat_map(|listener| listener.rules.actions());
-        for index in actions.filter_map(crate::action::Action::target_group) {
-            used[index] = true;
+        let mut in_use = vec![false; self.groups.len()];
+        let mut takes_requests = in_use.clone();
+        let listeners = self.model.listeners.iter();
+        let actions = listeners.flat_map(|listener| listener.rules.actions());
+        for weighted in actions.flat_map(Action::target_groups) {
+            in_use[weighted.target_group] = true;
+            takes_requests[weighted.target_group] |= weighted.weight > 0;
         }
-        let in_use = |(running, in_use): (&RunningGroup, bool)| {
+        let groups = self
+            .groups
+            .iter()
+            .zip(in_use.into_iter().zip(takes_requests));
+        let groups = groups.map(|(running, (in_use, takes_requests))| {
             running.group.set_in_use(in_use);
             GroupInUse {
                 group: Arc::clone(&running.group),
-                in_use,
+                takes_requests,
             }
-        };
-        let groups = self.groups.iter().zip(used).map(in_use).collect();
+        });
+        let groups = groups.collect();
         self.overview.store(Arc::new(Overview { groups }));
     }
 }

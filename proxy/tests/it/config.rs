@@ -122,7 +122,7 @@ fn keys_left_out_have_the_defaults_of_the_reference() {
     assert_eq!(listener.protocol, ListenerProtocol::Http);
     assert_eq!(
         listener.rules.default_action(),
-        &Action::Forward(Forward { target_group: 0 })
+        &Action::Forward(Forward::to(0))
     );
 }
 
@@ -265,9 +265,6 @@ fn what_is_promised_works_or_is_refused_by_name() {
                 "{rule}.condition[5].source_ip: `source_ip` is not supported yet; leave it out"
             ),
             format!("{rule}.transform: `transform` is not supported yet; leave it out"),
-            format!(
-                "{rule}.action.target_group: forwarding to 2 target groups by weight is not supported yet; name one"
-            ),
             format!(
                 "{rule}.action.target_group[1].name: there is no target group `canary`; the target groups here are app"
             ),
@@ -434,7 +431,8 @@ proptest! {
             Ok(Loaded { model, .. }) => {
                 let groups = model.target_groups.len();
                 let actions = model.listeners.iter().flat_map(|listener| listener.rules.actions());
-                prop_assert!(actions.filter_map(Action::target_group).all(|index| index < groups));
+                let mut weighted = actions.flat_map(Action::target_groups);
+                prop_assert!(weighted.all(|weighted| weighted.target_group < groups));
                 prop_assert!(model.target_groups.iter().all(|group| group.port != 0 && !group.name.is_empty()));
                 prop_assert!(model.listeners.iter().all(|listener| !listener.addresses.is_empty()));
             }

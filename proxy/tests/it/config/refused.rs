@@ -393,14 +393,19 @@ const ACTION: &[(&str, &str, usize)] = &[
         53,
     ),
     (
-        "type = 'forward', target_group = [{ name = 'app', weight = 0 }]",
-        "target_group[0].weight: `0` sends no request to the only target group there is; write 1 to 999, or leave it out",
+        "type = 'forward', target_group = [{ name = 'app', weight = 1000 }]",
+        "target_group[0].weight: `1000` is out of range; write 0 to 999",
         79,
     ),
     (
         "type = 'forward', target_group = [{ name = 'app' }, { name = 'app' }]",
-        "target_group: forwarding to 2 target groups by weight is not supported yet; name one",
-        53,
+        "target_group[1]: names a target group again; give each one weight",
+        72,
+    ),
+    (
+        "type = 'forward', target_group = 'app', stickiness = { duration = 604801 }",
+        "stickiness.duration: `604801` is out of range; write 1 to 604800",
+        86,
     ),
     (
         "type = 'forward', target_group = 'app', host = 'x'",
@@ -486,6 +491,34 @@ fn action() {
             &format!("f.toml:10:{column}: error: listener[1].default_action{dot}{message}"),
         );
     }
+}
+
+#[test]
+fn six_groups_are_too_many() {
+    let group = |n| format!("[[target_group]]\nname = 'g{n}'\nport = 1\ntargets = ['10.0.0.1']\n");
+    let groups = (0..6).map(group).collect::<Vec<_>>().concat();
+    let names: Vec<String> = (0..6).map(|n| format!("{{ name = 'g{n}' }}")).collect();
+    let text = |names: &[String]| {
+        let list = names.join(", ");
+        format!(
+            "{groups}[[listener]]\nport = 80\ndefault_action = {{ type = 'forward', target_group = [{list}] }}\n"
+        )
+    };
+    refused(
+        &text(&names),
+        "f.toml:27:53: error: listener[0].default_action.target_group: names 6 target groups (TooManyTargetGroups); name at most 5",
+    );
+    let unused = "f.toml:21:1: warning: target_group[5]: nothing forwards to the target group `g5`; use it in an action, or leave it out";
+    refused(&text(&names[..5]), unused);
+}
+
+#[test]
+fn a_rule_that_sends_nothing_anywhere_is_a_warning() {
+    let weightless = SMALLEST.replace("'app' }", "[{ name = 'app', weight = 0 }] }");
+    refused(
+        &weightless,
+        "f.toml:7:53: warning: listener[0].default_action.target_group: gives every target group the weight 0, so that every request gets a 503; give one of them a weight of 1 to 999",
+    );
 }
 
 #[test]
