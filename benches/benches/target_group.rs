@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use lintel_proxy::model::{
-    HealthCheckProtocol, HealthCheckSettings, Matcher, Retry, TargetGroupSettings, TargetProtocol,
-    TargetSettings,
+    HealthCheckProtocol, HealthCheckSettings, Matcher, ProtocolVersion, Retry, TargetGroupSettings,
+    TargetProtocol, TargetSettings,
 };
 use lintel_proxy::target_group::TargetGroup;
 
@@ -18,6 +18,7 @@ fn settings(targets: u8) -> TargetGroupSettings {
         deregistration_delay: Duration::from_secs(300),
         health_check: HealthCheckSettings {
             protocol: HealthCheckProtocol::Http,
+            version: ProtocolVersion::Http1,
             path: "/health".to_owned(),
             port: None,
             interval: Duration::from_secs(30),
@@ -36,6 +37,7 @@ fn settings(targets: u8) -> TargetGroupSettings {
         discovery: None,
         retry: Retry::Safe,
         protocol: TargetProtocol::Http,
+        protocol_version: ProtocolVersion::Http1,
     }
 }
 

@@ -4,6 +4,8 @@
 pub mod client;
 pub mod exchange;
 pub mod headers;
+pub mod http1;
+pub mod http2;
 pub mod pool;
 mod retry_budget;
 pub mod tunnel;
@@ -27,11 +29,11 @@ use crate::access_log::Record;
 use crate::gateway_error::GatewayError;
 use crate::http1::ResponseHead;
 use crate::metrics::GroupMetrics;
-use crate::model::{LoadBalancerSettings, Retry};
-use crate::target_group::{NoTarget, Target, TargetGroup};
+use crate::model::{LoadBalancerSettings, ProtocolVersion, Retry};
+use crate::target_group::{InFlight, NoTarget, Target, TargetGroup};
 use client::Client;
-use exchange::{Exchange, Failure, Outgoing};
-use pool::{Endpoint, Pool, TargetConnection};
+use exchange::{Failure, Outgoing};
+use pool::{Endpoint, Pool};
 
 /// How often a waiting exchange looks whether its target has been taken away.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
@@ -44,6 +46,7 @@ pub struct Group {
     pub budget: RetryBudget,
     /// Of groups whose protocol is HTTPS.
     pub tls: Option<Arc<TargetTls>>,
+    pub version: ProtocolVersion,
 }
 
 #[derive(Debug)]
@@ -53,14 +56,62 @@ pub struct Forwarder<'a> {
     pub settings: &'a LoadBalancerSettings,
 }
 
-impl Forwarder<'_> {
-    /// The response's head, and the exchange that its content is still part of.
-    pub async fn forward<C: Client>(
-        &self,
+/// How targets are spoken to, and what is left of an exchange once its response has begun.
+pub trait Protocol<C: ?Sized>: Copy {
+    type Exchange;
+
+    /// One attempt at one target.
+    fn attempt(
+        self,
+        forwarder: &Forwarder<'_>,
+        chosen: Chosen,
         request: &Outgoing,
         client: &mut C,
         record: &mut Record,
-    ) -> Result<(ResponseHead, Exchange), GatewayError> {
+    ) -> impl Future<Output = Result<(ResponseHead, Self::Exchange), Unanswered>>;
+}
+
+/// The target of an attempt, which counts as a request of its.
+#[derive(Debug)]
+pub struct Chosen {
+    pub target: Arc<Target>,
+    pub in_flight: InFlight,
+    /// Over a connection that was never used.
+    pub fresh: bool,
+}
+
+/// An attempt without a response.
+#[derive(Debug)]
+pub struct Unanswered {
+    target: Arc<Target>,
+    why: Why,
+}
+
+#[derive(Debug)]
+enum Why {
+    /// There was no connection.
+    Unconnected(GatewayError),
+    /// There was one.
+    Failed { failure: Failure, reused: bool },
+    /// No other target could do better.
+    Gone(GatewayError),
+}
+
+impl Unanswered {
+    fn new(target: Arc<Target>, why: Why) -> Self {
+        Self { target, why }
+    }
+}
+
+impl Forwarder<'_> {
+    /// The response's head, and the exchange that its content is still part of.
+    pub async fn forward<C: Client + ?Sized, P: Protocol<C>>(
+        &self,
+        protocol: P,
+        request: &Outgoing,
+        client: &mut C,
+        record: &mut Record,
+    ) -> Result<(ResponseHead, P::Exchange), GatewayError> {
         let give_up = record.started() + 2 * self.settings.connect_timeout;
         let retry = self.group.targets.retry();
         let mut tried = Vec::new();
@@ -82,78 +133,58 @@ impl Forwarder<'_> {
                 Err(NoTarget::NoneRegistered) => return Err(GatewayError::NoTargets),
                 Err(NoTarget::AllTried) => return Err(failed),
             };
-            let in_flight = choice.target.begin();
             record.target(&self.group.metrics, choice.target.address());
             if choice.fail_open {
                 self.group.metrics.unhealthy_routing_requests.inc();
             }
-            let connecting = self.connection(&choice.target, request, fresh);
-            let connection = match unless_gone(client, connecting).await? {
-                Ok(connection) => connection,
-                Err(error) => {
+            let chosen = Chosen {
+                in_flight: choice.target.begin(),
+                target: choice.target,
+                fresh,
+            };
+            let attempt = protocol.attempt(self, chosen, request, client, record);
+            let Unanswered { target, why } = match attempt.await {
+                Ok(answer) => return Ok(answer),
+                Err(unanswered) => unanswered,
+            };
+            match why {
+                Why::Gone(error) => return Err(error),
+                Why::Unconnected(error) => {
                     let ours = error == GatewayError::NoDescriptors;
                     if ours || retry == Retry::None || Instant::now() >= give_up {
                         return Err(error);
                     }
-                    self.group.metrics.retries.inc();
                     failed = error;
-                    tried.push(choice.target);
-                    continue;
                 }
-            };
-            let reused = connection.reused;
-            client.proceed();
-            let now = record.dispatched();
-            let mut exchange = Exchange::new(connection, choice.target, in_flight);
-            let response = exchange
-                .response(request, client, &self.pool.buffers, self.settings, now)
-                .await;
-            let failure = match response {
-                Ok(head) => return Ok((head, exchange)),
-                Err(failure) => failure,
-            };
-            let replay = reused
-                && !fresh
-                && retry == Retry::Safe
-                && client.is_untouched()
-                && may_replay(request, &failure);
-            if !replay {
-                return Err(failure.error);
+                Why::Failed { failure, reused } => {
+                    let replay = reused
+                        && !fresh
+                        && retry == Retry::Safe
+                        && client.is_untouched()
+                        && may_replay(request, &failure);
+                    if !replay {
+                        return Err(failure.error);
+                    }
+                    self.group.budget.charge();
+                    (fresh, replaying) = (true, true);
+                    // A server that is going down may go on accepting for a moment: another one first.
+                    failed = failure.error;
+                }
             }
-            self.group.budget.charge();
             self.group.metrics.retries.inc();
-            (fresh, replaying) = (true, true);
-            // A server that is going down may go on accepting for a moment: another one first.
-            failed = failure.error;
-            tried.push(exchange.target);
+            tried.push(target);
         }
     }
 
-    async fn connection(
-        &self,
-        target: &Target,
-        request: &Outgoing,
-        fresh: bool,
-    ) -> Result<Box<TargetConnection>, GatewayError> {
-        let tls = self.group.tls.as_deref();
-        let endpoint = Endpoint {
+    fn endpoint(&self, target: &Target) -> Endpoint {
+        Endpoint {
             address: target.address(),
-            tls: tls.map_or(0, TargetTls::id),
-        };
-        let once_only = request.websocket || !is_idempotent(&request.method);
-        if !fresh && let Some(connection) = self.pool.take(endpoint, once_only) {
-            return Ok(connection);
+            tls: self.group.tls.as_deref().map_or(0, TargetTls::id),
         }
-        // In a box, as it is seldom needed: every request would have to hold the room for it.
-        let stream = Box::pin(self.connect(endpoint.address, tls)).await?;
-        Ok(self.pool.opened(endpoint, stream))
     }
 
-    async fn connect(
-        &self,
-        address: SocketAddr,
-        tls: Option<&TargetTls>,
-    ) -> Result<Stream, GatewayError> {
+    /// A new connection, shaken hands over if the group has TLS.
+    async fn connect(&self, address: SocketAddr) -> Result<Stream, GatewayError> {
         let metrics = &self.group.metrics;
         let connecting = tokio::time::timeout(self.settings.connect_timeout, pool::dial(address));
         let stream = match connecting.await {
@@ -171,7 +202,7 @@ impl Forwarder<'_> {
                 return Err(GatewayError::TargetConnectTimeout);
             }
         };
-        let Some(tls) = tls else {
+        let Some(tls) = &self.group.tls else {
             return Ok(Stream::Plain(stream));
         };
         let handshake = tls.connect(stream, address.ip());
@@ -192,7 +223,7 @@ impl Forwarder<'_> {
 }
 
 /// Nobody connects for a client that has gone.
-async fn unless_gone<C: Client, T>(
+async fn unless_gone<C: Client + ?Sized, T>(
     client: &mut C,
     future: impl Future<Output = T>,
 ) -> Result<T, GatewayError> {

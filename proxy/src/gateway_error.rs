@@ -32,6 +32,8 @@ pub enum GatewayError {
     Shutdown,
     #[error("the client sent a request body that ended early")]
     RequestBodyIncomplete,
+    #[error("the target group speaks another version of HTTP than the request needs")]
+    ProtocolMismatch,
     #[error("the redirect's Location is longer than 8 KiB")]
     RedirectTooLong,
     #[error("every target group of the rule has the weight 0")]
@@ -76,6 +78,7 @@ impl GatewayError {
             Self::RequestHeadTooLarge => 431,
             Self::UnsupportedVersion => 505,
             Self::ClientClosed | Self::ClientStalled => 460,
+            Self::ProtocolMismatch => 464,
             Self::TargetConnectionFailed
             | Self::TargetTlsFailed
             | Self::TargetClosed
@@ -108,6 +111,7 @@ impl GatewayError {
             Self::RequestTimeout => "request_timeout",
             Self::ClientClosed => "client_closed",
             Self::RequestBodyIncomplete => "request_body_incomplete",
+            Self::ProtocolMismatch => "protocol_mismatch",
             Self::RedirectTooLong => "redirect_too_long",
             Self::NoTargetGroup => "no_target_group",
             Self::NoTargets => "no_targets",
@@ -213,6 +217,7 @@ mod tests {
         GatewayError::RequestTimeout,
         GatewayError::ClientClosed,
         GatewayError::RequestBodyIncomplete,
+        GatewayError::ProtocolMismatch,
         GatewayError::RedirectTooLong,
         GatewayError::NoTargetGroup,
         GatewayError::NoTargets,

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::{HeaderValue, LOCATION};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use lintel_common::server::{Connection, Established, Event, Handler, Ongoing, Options};
 use lintel_common::shutdown::Shutdown;
 
@@ -23,11 +23,13 @@ use crate::action::{Action, FixedResponse, Redirect, RedirectInput};
 use crate::forward::client::Client;
 use crate::forward::exchange::{Exchange, Outgoing};
 use crate::forward::headers::{self, ClientSide};
+use crate::forward::http1::Http1;
+use crate::forward::http2::{Http2, Http2Exchange};
 use crate::forward::pool::Pool;
 use crate::forward::{Forwarder, Group};
 use crate::gateway_error::{self, GatewayError};
 use crate::http1::{RequestHead, ResponseHead};
-use crate::model::LoadBalancerSettings;
+use crate::model::{LoadBalancerSettings, ProtocolVersion};
 use crate::rule::{RuleInput, RuleTable};
 
 /// What one listener does, as of the last reload. A request keeps the one it began with.
@@ -72,6 +74,12 @@ enum Answer {
     Target {
         head: ResponseHead,
         exchange: Exchange,
+        trailers: bool,
+    },
+    /// The same of a target that speaks HTTP/2, for a client that does.
+    Http2Target {
+        head: ResponseHead,
+        exchange: Box<Http2Exchange>,
         trailers: bool,
     },
 }
@@ -153,6 +161,9 @@ impl Listener {
             head,
             connection,
         } = *inbound;
+        if !is_spoken(group.version, head) {
+            return Err(GatewayError::ProtocolMismatch);
+        }
         let settings = &routes.settings;
         let client_side = ClientSide {
             address: connection.peer_address(),
@@ -172,20 +183,35 @@ impl Listener {
             method: head.method().clone(),
             websocket: rewritten.websocket,
         };
+        let trailers = rewritten.trailers || group.version == ProtocolVersion::Grpc;
         let forwarder = Forwarder {
             pool: &self.pool,
             group,
             settings,
         };
-        let answer = forwarder.forward(&request, client, record).await;
+        let answer = match client.http2() {
+            Some(stream) if group.version != ProtocolVersion::Http1 => {
+                let forwarded = Box::pin(forwarder.forward(Http2, &request, stream, record)).await;
+                forwarded.map(|(head, exchange)| Answer::Http2Target {
+                    head,
+                    exchange: Box::new(exchange),
+                    trailers,
+                })
+            }
+            _ => {
+                let forwarded = forwarder.forward(Http1, &request, client, record).await;
+                forwarded.map(|(head, exchange)| Answer::Target {
+                    head,
+                    exchange,
+                    trailers,
+                })
+            }
+        };
         buffers.give_back(request.head);
-        let (head, exchange) = answer?;
-        record.target_answered(head.status());
-        Ok(Answer::Target {
-            head,
-            exchange,
-            trailers: rewritten.trailers,
-        })
+        if let Ok(Answer::Target { head, .. } | Answer::Http2Target { head, .. }) = &answer {
+            record.target_answered(head.status());
+        }
+        answer
     }
 }
 
@@ -250,6 +276,16 @@ pub fn server_options(settings: &LoadBalancerSettings, active: &prometheus::IntG
         date_header: false,
         active_connections: Some(active.clone()),
         ..Options::default()
+    }
+}
+
+/// The ALB's matrix of what a client sends and what a group speaks.
+fn is_spoken(version: ProtocolVersion, head: &RequestHead) -> bool {
+    let http2 = head.version() == Version::HTTP_2;
+    match version {
+        ProtocolVersion::Http1 => !(http2 && headers::is_grpc(head)),
+        ProtocolVersion::Http2 => http2,
+        ProtocolVersion::Grpc => http2 && *head.method() == Method::POST,
     }
 }
 

@@ -99,6 +99,15 @@ pub struct TargetGroupSettings {
     pub discovery: Option<Discovery>,
     pub retry: Retry,
     pub protocol: TargetProtocol,
+    pub protocol_version: ProtocolVersion,
+}
+
+/// What targets speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProtocolVersion {
+    Http1,
+    Http2,
+    Grpc,
 }
 
 /// How targets are spoken to.
@@ -136,6 +145,8 @@ impl TargetSettings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct HealthCheckSettings {
     pub protocol: HealthCheckProtocol,
+    /// The group's.
+    pub version: ProtocolVersion,
     /// Path and query, begins with `/`.
     pub path: String,
     /// `None` = the target's own port (`traffic-port`).
@@ -154,7 +165,7 @@ pub enum HealthCheckProtocol {
     Https,
 }
 
-/// Which statuses pass a health check: inclusive ranges, `200` is `200..=200`.
+/// Which statuses pass a health check, gRPC's for a group that speaks it: inclusive ranges, `200` is `200..=200`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matcher(pub Vec<std::ops::RangeInclusive<u16>>);
 

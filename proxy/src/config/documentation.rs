@@ -89,7 +89,6 @@ const REFUSED: &[(&str, &str)] = &[
         "discovery = { dns = 'app', region = 'us-east-1' }",
     ),
     ("target_group.target_type", "target_type = 'lambda'"),
-    ("target_group.protocol_version", "protocol_version = 'GRPC'"),
     (
         "target_group.load_balancing_algorithm_type",
         "load_balancing_algorithm_type = 'weighted_random'",

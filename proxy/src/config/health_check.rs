@@ -1,41 +1,51 @@
 //! The table `health_check` of a target group.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use lintel_common::config_file::{Kind, Table, Value};
 
 use super::not_supported::choice;
 use super::values::{self, Count, Seconds, count, seconds};
-use crate::model::{HealthCheckProtocol, HealthCheckSettings, Matcher};
+use crate::model::{HealthCheckProtocol, HealthCheckSettings, Matcher, ProtocolVersion};
 
 const TRAFFIC_PORT: &str = "traffic-port";
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The statuses an ALB can be told to accept.
-const ACCEPTABLE: std::ops::RangeInclusive<u16> = 200..=499;
+const ACCEPTABLE: RangeInclusive<u16> = 200..=499;
 
-impl Default for HealthCheckSettings {
+/// What a gRPC group is asked for. Few servers have it, which is why UNIMPLEMENTED passes.
+const GRPC_PATH: &str = "/AWS.ALB/healthcheck";
+const UNIMPLEMENTED: u16 = 12;
+/// The statuses of gRPC an ALB can be told to accept.
+const GRPC_ACCEPTABLE: RangeInclusive<u16> = 0..=99;
+
+impl HealthCheckSettings {
     /// Every key left out.
-    fn default() -> Self {
+    pub(super) fn default_of(version: ProtocolVersion) -> Self {
+        let grpc = version == ProtocolVersion::Grpc;
+        let passes = if grpc { UNIMPLEMENTED } else { 200 };
         Self {
             protocol: HealthCheckProtocol::Http,
-            path: "/".to_owned(),
+            version,
+            path: if grpc { GRPC_PATH } else { "/" }.to_owned(),
             port: None,
             interval: Duration::from_secs(30),
             timeout: TIMEOUT,
             healthy_threshold: 5,
             unhealthy_threshold: 2,
-            matcher: Matcher(vec![200..=200]),
+            matcher: Matcher(vec![passes..=passes]),
         }
     }
 }
 
-pub(super) fn read(table: &mut Table<'_>) -> HealthCheckSettings {
+pub(super) fn read(table: &mut Table<'_>, version: ProtocolVersion) -> HealthCheckSettings {
     const THRESHOLD: Count = Count {
         least: 1,
         alb_least: 2,
         most: 10,
     };
-    let default = HealthCheckSettings::default();
+    let default = HealthCheckSettings::default_of(version);
     let protocols = [
         ("HTTP", HealthCheckProtocol::Http),
         ("HTTPS", HealthCheckProtocol::Https),
@@ -43,6 +53,7 @@ pub(super) fn read(table: &mut Table<'_>) -> HealthCheckSettings {
     let interval = seconds(table, "interval", Seconds::of_alb(5, 300), default.interval);
     HealthCheckSettings {
         protocol: choice(table, "protocol", &protocols, &[]).unwrap_or(default.protocol),
+        version,
         path: table
             .get("path")
             .and_then(|value| path(&value))
@@ -64,7 +75,7 @@ pub(super) fn read(table: &mut Table<'_>) -> HealthCheckSettings {
         ),
         matcher: table
             .get("matcher")
-            .and_then(|value| matcher(&value))
+            .and_then(|value| matcher(&value, version))
             .unwrap_or(default.matcher),
     }
 }
@@ -129,11 +140,19 @@ fn port(value: &Value<'_>) -> Option<u16> {
     port
 }
 
-fn matcher(value: &Value<'_>) -> Option<Matcher> {
+fn matcher(value: &Value<'_>, version: ProtocolVersion) -> Option<Matcher> {
+    let grpc = version == ProtocolVersion::Grpc;
+    let (acceptable, right) = if grpc {
+        let right = "write statuses of gRPC from 0 to 99, such as \"12\", \"0,12\" or \"0-99\"";
+        (GRPC_ACCEPTABLE, right)
+    } else {
+        let right = "write statuses from 200 to 499, such as \"200\", \"200,302\" or \"200-399\"";
+        (ACCEPTABLE, right)
+    };
     let text = value.string()?;
     let ranges: Option<Vec<_>> = text
         .split(',')
-        .map(|part| status_range(part.trim()))
+        .map(|part| status_range(part.trim(), &acceptable))
         .collect();
     if ranges.is_none() {
         value.error(
@@ -141,19 +160,20 @@ fn matcher(value: &Value<'_>) -> Option<Matcher> {
                 "`{}` does not say which statuses are healthy",
                 value.shown()
             ),
-            "write statuses from 200 to 499, such as \"200\", \"200,302\" or \"200-399\"",
+            right,
         );
     }
     ranges.map(Matcher)
 }
 
-fn status_range(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
+fn status_range(text: &str, acceptable: &RangeInclusive<u16>) -> Option<RangeInclusive<u16>> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let status = |text: &str| {
-        let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let shortest = text.len() == 1 || !text.starts_with('0');
         text.parse()
             .ok()
-            .filter(|status| digits && ACCEPTABLE.contains(status))
+            .filter(|status| digits && shortest && acceptable.contains(status))
     };
     let (first, last) = (status(first)?, status(last)?);
     (first <= last).then_some(first..=last)
@@ -181,7 +201,17 @@ mod tests {
             ("200-300-400", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(status_range(text), expected, "{text}");
+            assert_eq!(status_range(text, &ACCEPTABLE), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("0", Some(0..=0)),
+            ("0-99", Some(0..=99)),
+            ("12", Some(12..=12)),
+            ("100", None),
+            ("012", None),
+            ("-1", None),
+        ] {
+            assert_eq!(status_range(text, &GRPC_ACCEPTABLE), expected, "{text}");
         }
     }
 }

@@ -11,7 +11,8 @@ use super::health_check;
 use super::not_supported::{self, choice};
 use super::values::{self, Seconds, seconds};
 use crate::model::{
-    Discovery, Retry, TargetGroupSettings, TargetProtocol, TargetSettings, TargetVerification,
+    Discovery, HealthCheckSettings, ProtocolVersion, Retry, TargetGroupSettings, TargetProtocol,
+    TargetSettings, TargetVerification,
 };
 
 const DEREGISTRATION_DELAY: Duration = Duration::from_secs(300);
@@ -28,6 +29,13 @@ pub(super) fn read(table: &mut Table<'_>, directory: &Path) -> TargetGroupSettin
     let discovery = table
         .get("discovery")
         .and_then(|value| value.table(discovery).flatten());
+    let versions = [
+        ("HTTP1", ProtocolVersion::Http1),
+        ("HTTP2", ProtocolVersion::Http2),
+        ("GRPC", ProtocolVersion::Grpc),
+    ];
+    let protocol_version =
+        choice(table, "protocol_version", &versions, &[]).unwrap_or(ProtocolVersion::Http1);
     let group = TargetGroupSettings {
         name: table
             .required("name", "name = \"app\"")
@@ -42,8 +50,8 @@ pub(super) fn read(table: &mut Table<'_>, directory: &Path) -> TargetGroupSettin
         ),
         health_check: table
             .get("health_check")
-            .and_then(|value| value.table(health_check::read))
-            .unwrap_or_default(),
+            .and_then(|value| value.table(|table| health_check::read(table, protocol_version)))
+            .unwrap_or_else(|| HealthCheckSettings::default_of(protocol_version)),
         targets,
         discovery,
         retry: choice(
@@ -54,6 +62,7 @@ pub(super) fn read(table: &mut Table<'_>, directory: &Path) -> TargetGroupSettin
         )
         .unwrap_or(Retry::Safe),
         protocol: protocol(table, directory),
+        protocol_version,
     };
     let nowhere = table.get("targets").is_none() && table.get("discovery").is_none();
     if nowhere && table.is_complete() {
@@ -71,12 +80,6 @@ fn refuse_what_is_planned(table: &mut Table<'_>) {
         "target_type",
         &[("ip", ())],
         &["instance", "lambda", "alb"],
-    );
-    choice(
-        table,
-        "protocol_version",
-        &[("HTTP1", ())],
-        &["HTTP2", "GRPC"],
     );
     choice(
         table,

@@ -3,12 +3,13 @@
 
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::gateway_error::GatewayError;
-use crate::http1::ResponseHead;
 use crate::http1::transfer::Broken;
 use crate::http1::wire::Wire;
+use crate::http1::{Fields, ResponseHead};
 
 pub trait Client {
     /// Moves what has come of the request's body to the target, behind what waits there. Ready once all of it has been
@@ -29,4 +30,20 @@ pub trait Client {
 
     /// Ready at that time, or earlier if there is something to look at.
     fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()>;
+
+    /// Itself, if it speaks HTTP/2: targets that do have no other clients.
+    fn http2(&mut self) -> Option<&mut dyn Http2Stream>;
+}
+
+/// What an exchange with a target that speaks HTTP/2 asks of the client's side besides.
+pub trait Http2Stream: Client {
+    /// The next piece of the body, and whether nothing follows it; `None` at the end. Its room in the client's window is
+    /// given back by [`release`](Self::release).
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(Bytes, bool), Broken>>>;
+
+    /// Behind the body.
+    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Fields>, Broken>>;
+
+    /// So much of the body is on its way to the target.
+    fn release(&mut self, bytes: usize);
 }

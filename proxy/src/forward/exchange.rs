@@ -90,7 +90,7 @@ impl Patience {
     }
 
     /// Ready with `overdue` when nothing has moved for that long, or with why nobody need wait any more.
-    pub fn poll<C: Client>(
+    pub fn poll<C: Client + ?Sized>(
         &mut self,
         cx: &mut Context<'_>,
         client: &mut C,

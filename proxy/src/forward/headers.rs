@@ -292,6 +292,18 @@ pub fn is_websocket(fields: &Fields) -> bool {
     fields.has_token(Name::Upgrade, "websocket")
 }
 
+pub fn is_grpc(head: &RequestHead) -> bool {
+    let grpc = |value: &[u8]| {
+        let kind = value.get(..GRPC.len());
+        let rest = value.get(GRPC.len()).unwrap_or(&b';');
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(GRPC))
+            && matches!(rest, b';' | b'+' | b' ')
+    };
+    *head.method() == Method::POST && head.fields().named("content-type").any(grpc)
+}
+
+const GRPC: &[u8] = b"application/grpc";
+
 pub fn offers_trailers(fields: &Fields) -> bool {
     fields.has_token(Name::Te, "trailers")
 }

@@ -17,6 +17,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::http2::Connections;
 use crate::http1::buffers::Buffers;
 use crate::http1::wire::Wire;
 use crate::metrics::Metrics;
@@ -72,6 +73,8 @@ pub struct Pool {
     /// The worker's, for everything that its connections read and write.
     pub buffers: Rc<Buffers>,
     metrics: Arc<Metrics>,
+    /// To targets that speak HTTP/2.
+    pub http2: Connections,
 }
 
 impl Pool {
@@ -80,6 +83,7 @@ impl Pool {
             idle: RefCell::default(),
             swept: Cell::new(Instant::now()),
             buffers: Rc::default(),
+            http2: Connections::new(Arc::clone(&metrics)),
             metrics,
         })
     }
@@ -133,11 +137,13 @@ impl Pool {
             idle.retain(|idle| now < idle.until && idle.connection.wire.is_quiet(false));
             !idle.is_empty()
         });
+        self.http2.sweep(now);
         self.buffers.shed();
     }
 
     /// Closes every idle connection.
     pub fn clear(&self) {
         self.idle.borrow_mut().clear();
+        self.http2.clear();
     }
 }

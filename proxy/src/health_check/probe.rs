@@ -1,16 +1,14 @@
 //! One health check of one target: a request of its own on a connection of its own. Whether the target is healthy is
 //! not decided here, only what this one check found.
 
+mod http1;
+mod http2;
+
 use std::error::Error as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{Request, header};
 use lintel_common::stream::Stream;
 use lintel_common::tls::TargetTls;
 use rustix::io::Errno;
@@ -18,10 +16,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::state::{Failure, Outcome};
-use crate::model::{HealthCheckProtocol, HealthCheckSettings};
+use crate::model::{HealthCheckProtocol, HealthCheckSettings, ProtocolVersion};
+
+const AGENT: &str = "ELB-HealthChecker/2.0";
 
 /// As the ALB's limit on response heads.
-const MAX_RESPONSE_HEAD: usize = 32 * 1024;
+const MAX_RESPONSE_HEAD: u16 = 32 * 1024;
 
 /// Of a body this much is read, so that a target which sends a small page does not see its connection reset.
 const MAX_BODY: usize = 64 * 1024;
@@ -35,12 +35,16 @@ enum ProbeError {
     #[error("TLS towards targets is not set up")]
     NotSetUp,
     #[error("no readable response")]
-    Exchange(#[from] hyper::Error),
+    Http1(#[from] hyper::Error),
+    #[error("no readable response")]
+    Http2(#[from] h2::Error),
+    #[error("the response has no grpc-status")]
+    NoGrpcStatus,
     #[error("the health check path makes no request")]
     Request(#[from] http::Error),
 }
 
-/// Sends `GET path` to `address`. One time limit covers connecting, the TLS handshake and the response's head.
+/// Sends one request to `address`: `GET path`, or a call without a message to a group that speaks gRPC. One time limit covers connecting, the TLS handshake and the response's head.
 pub async fn probe(
     address: SocketAddr,
     settings: &HealthCheckSettings,
@@ -52,8 +56,8 @@ pub async fn probe(
         return Outcome::Fail(Failure::Timeout);
     };
     match exchanged {
-        Ok(status) if settings.matcher.matches(status.as_u16()) => Outcome::Pass,
-        Ok(status) => Outcome::Fail(Failure::ResponseCodeMismatch(status.as_u16())),
+        Ok(status) if settings.matcher.matches(status) => Outcome::Pass,
+        Ok(status) => Outcome::Fail(Failure::ResponseCodeMismatch(status)),
         Err(error) => {
             let outcome = judge(&error);
             let cause = error.source().map(ToString::to_string);
@@ -67,12 +71,13 @@ pub async fn probe(
     }
 }
 
+/// The status, gRPC's for a group that speaks it.
 async fn exchange(
     address: SocketAddr,
     settings: &HealthCheckSettings,
     tls: Option<&TargetTls>,
     deadline: Instant,
-) -> Result<StatusCode, ProbeError> {
+) -> Result<u16, ProbeError> {
     let request = request(address, settings)?;
     let stream = TcpStream::connect(address).await?;
     let stream = match settings.protocol {
@@ -83,66 +88,49 @@ async fn exchange(
             Stream::Tls(Box::new(secured.map_err(ProbeError::Handshake)?))
         }
     };
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_RESPONSE_HEAD)
-        .title_case_headers(true)
-        .handshake(TokioIo::new(stream))
-        .await?;
-    let exchange = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        // The status has been read; that the body does not come in time changes nothing.
-        let _ = timeout_at(deadline, discard(response)).await;
-        Ok(status)
-    };
-    tokio::pin!(exchange);
-    tokio::select! {
-        biased;
-        exchanged = &mut exchange => exchanged,
-        // The connection has ended and handed over what it had: a response or the error.
-        _ = connection => exchange.await,
+    match settings.version {
+        ProtocolVersion::Http1 => http1::exchange(stream, request, deadline).await,
+        ProtocolVersion::Http2 => http2::exchange(stream, request).await,
+        ProtocolVersion::Grpc => http2::call(stream, request).await,
     }
 }
 
-fn request(
-    address: SocketAddr,
-    settings: &HealthCheckSettings,
-) -> http::Result<Request<Empty<Bytes>>> {
-    let usual = match settings.protocol {
-        HealthCheckProtocol::Http => 80,
-        HealthCheckProtocol::Https => 443,
+fn request(address: SocketAddr, settings: &HealthCheckSettings) -> http::Result<Request<()>> {
+    let (scheme, usual) = match settings.protocol {
+        HealthCheckProtocol::Http => ("http", 80),
+        HealthCheckProtocol::Https => ("https", 443),
     };
     let host = match address.ip() {
         _ if address.port() != usual => address.to_string(),
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
-    Request::get(&settings.path)
-        .header(header::HOST, host)
-        .header(header::USER_AGENT, "ELB-HealthChecker/2.0")
-        .header(header::CONNECTION, "close")
-        .body(Empty::new())
-}
-
-async fn discard(response: Response<Incoming>) {
-    let mut body = response.into_body();
-    let mut left = MAX_BODY;
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        match left.checked_sub(length) {
-            Some(rest) if !body.is_end_stream() => left = rest,
-            _ => return,
+    let path = &settings.path;
+    match settings.version {
+        ProtocolVersion::Http1 => Request::get(path)
+            .header(header::HOST, host)
+            .header(header::USER_AGENT, AGENT)
+            .header(header::CONNECTION, "close"),
+        ProtocolVersion::Http2 => {
+            Request::get(format!("{scheme}://{host}{path}")).header(header::USER_AGENT, AGENT)
         }
+        ProtocolVersion::Grpc => Request::post(format!("{scheme}://{host}{path}"))
+            .header(header::USER_AGENT, AGENT)
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .header(header::TE, "trailers"),
     }
+    .body(())
 }
 
 /// Whose doing it is. A target must not lose its traffic because this side ran out of something.
 fn judge(error: &ProbeError) -> Outcome {
     match error {
         ProbeError::Connect(error) if is_ours(error) => Outcome::InternalError,
-        ProbeError::Connect(_) | ProbeError::Handshake(_) | ProbeError::Exchange(_) => {
-            Outcome::Fail(Failure::FailedHealthChecks)
-        }
+        ProbeError::Connect(_)
+        | ProbeError::Handshake(_)
+        | ProbeError::Http1(_)
+        | ProbeError::Http2(_)
+        | ProbeError::NoGrpcStatus => Outcome::Fail(Failure::FailedHealthChecks),
         ProbeError::Request(_) | ProbeError::NotSetUp => Outcome::InternalError,
     }
 }

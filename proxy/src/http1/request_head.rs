@@ -176,6 +176,10 @@ impl RequestHead {
         target::is_path_and_query(text) && (text != "*" || self.method == Method::OPTIONS)
     }
 
+    pub fn into_fields(self) -> Fields {
+        self.fields
+    }
+
     pub fn fields(&self) -> &Fields {
         &self.fields
     }

@@ -1,6 +1,6 @@
 //! The head of a response, as it was sent.
 
-use http::{Method, Version};
+use http::{Method, Version, response};
 
 use super::fields::{Fields, Span};
 use super::head::{self, Framing};
@@ -49,6 +49,31 @@ impl ResponseHead {
             fields,
             length,
             keeps_alive: framing.keeps_alive && length != Length::UntilClose,
+        })
+    }
+
+    /// A head that came as HTTP types, such as that of an HTTP/2 response to a request of that method. `over`: no content
+    /// follows.
+    pub fn from_http(
+        parts: &response::Parts,
+        request: &Method,
+        over: bool,
+    ) -> Result<Self, Malformed> {
+        let status = parts.status.as_u16();
+        let fields = Fields::from_header_map(&parts.headers);
+        let bodiless = over || *request == Method::HEAD || matches!(status, 204 | 304);
+        let length = match Framing::of(&fields, Version::HTTP_11)?.length {
+            _ if bodiless => Length::Empty,
+            Some(Length::Known(length)) => Length::Known(length),
+            _ => Length::Chunked,
+        };
+        Ok(Self {
+            status,
+            version: parts.version,
+            reason: Span::new(0, 0),
+            fields,
+            length,
+            keeps_alive: true,
         })
     }
 

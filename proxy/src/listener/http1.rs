@@ -158,6 +158,12 @@ impl Listener {
                 self.relay(&response, exchange, &how, client, &inbound)
                     .await
             }
+            // Only streams of HTTP/2 are joined with one another.
+            Ok(Answer::Http2Target { .. }) => {
+                let error = GatewayError::ProtocolMismatch;
+                record.answer_own(error.status(), Some(error));
+                Box::pin(answer_own(&head, error.response(), true, client)).await
+            }
             Ok(Answer::Own(response)) => {
                 record.answer_own(response.status().as_u16(), None);
                 Box::pin(answer_own(&head, response, last, client)).await

@@ -15,10 +15,11 @@ use lintel_common::server::{Connection, Ongoing};
 use super::{Answer, Inbound, Listener};
 use crate::access_log::Record;
 use crate::forward::headers;
+use crate::forward::http2::Http2Exchange;
 use crate::gateway_error::GatewayError;
-use crate::http1::{Length, RequestHead};
+use crate::http1::{Length, RequestHead, ResponseHead};
 use client::{Gone, Http2Client};
-use passage::Passage;
+use passage::{Http1Source, Passage};
 
 impl Listener {
     /// The record is opened at once and not when the answer is first polled: by then its client may have gone.
@@ -44,8 +45,9 @@ impl Listener {
             let answering =
                 self.answer_http2(&head, refused, &mut client, &connection, &mut record);
             let answered = match answering.await {
-                Ok(Some(mut passage)) => passage.run(&mut client, &mut record).await,
-                Ok(None) => Ok(()),
+                Ok(Rest::Nothing) => Ok(()),
+                Ok(Rest::Http1(mut passage)) => passage.run(&mut client, &mut record).await,
+                Ok(Rest::Http2(mut passage)) => passage.run(&mut client, &mut record).await,
                 Err(Gone) => Err(Gone),
             };
             record.received(client.received());
@@ -63,7 +65,7 @@ impl Listener {
         client: &mut Http2Client,
         connection: &Connection,
         record: &mut Record,
-    ) -> Result<Option<Passage<'l>>, Gone> {
+    ) -> Result<Rest<'l>, Gone> {
         let routes = self.current();
         let bodiless = *head.method() == Method::HEAD;
         let inbound = Inbound {
@@ -85,18 +87,46 @@ impl Listener {
                 exchange,
                 trailers,
             }) => {
-                let (status, length) = (head.status(), head.length());
-                record.answer(status);
-                let headers = headers::to_http2_client(head, trailers);
-                record.sent_head(&headers);
                 let idle_timeout = routes.0.settings.idle_timeout;
-                let passage = Passage::new(length, exchange, trailers, &self.pool, idle_timeout);
-                client.answer(status, headers, passage.is_over())?;
-                return Ok(Some(passage));
+                let source = Http1Source::new(head.length(), exchange, &self.pool, idle_timeout);
+                let passage = Passage::new(source, trailers, idle_timeout);
+                begin(head, trailers, passage.is_over(), client, record)?;
+                return Ok(Rest::Http1(passage));
+            }
+            Ok(Answer::Http2Target {
+                head,
+                exchange,
+                trailers,
+            }) => {
+                let passage = Passage::new(exchange, trailers, routes.0.settings.idle_timeout);
+                begin(head, trailers, passage.is_over(), client, record)?;
+                return Ok(Rest::Http2(passage));
             }
         }
-        Ok(None)
+        Ok(Rest::Nothing)
     }
+}
+
+/// What of a response is still to come.
+enum Rest<'l> {
+    Nothing,
+    Http1(Passage<Http1Source<'l>>),
+    Http2(Passage<Box<Http2Exchange>>),
+}
+
+/// The head of a target's response.
+fn begin(
+    head: ResponseHead,
+    trailers: bool,
+    over: bool,
+    client: &mut Http2Client,
+    record: &mut Record,
+) -> Result<(), Gone> {
+    let status = head.status();
+    record.answer(status);
+    let headers = headers::to_http2_client(head, trailers);
+    record.sent_head(&headers);
+    client.answer(status, headers, over)
 }
 
 /// A response of the load balancer's own.

@@ -12,8 +12,8 @@ use super::{ReloadError, StartError};
 use crate::forward::{Group, RetryBudget};
 use crate::listener::Routes;
 use crate::model::{
-    ListenerProtocol, ListenerSettings, LoadBalancerSettings, Model, TargetGroupSettings,
-    TargetProtocol, TlsSettings,
+    ListenerProtocol, ListenerSettings, LoadBalancerSettings, Model, ProtocolVersion,
+    TargetGroupSettings, TargetProtocol, TlsSettings,
 };
 use crate::target_group::TargetGroup;
 
@@ -108,6 +108,7 @@ impl Control {
                 targets: Arc::clone(group),
                 metrics: self.metrics.group(&settings.name),
                 budget: RetryBudget::default(),
+                version: settings.protocol_version,
                 tls: match settings.protocol {
                     TargetProtocol::Http => None,
                     TargetProtocol::Https(_) => Some(Arc::clone(tls)),
@@ -246,10 +247,14 @@ pub(super) fn target_tls(
     groups: &[Arc<TargetGroup>],
 ) -> Result<Vec<Arc<TargetTls>>, StartError> {
     let made = |(settings, group): (&TargetGroupSettings, &Arc<TargetGroup>)| {
+        let alpn: &[&[u8]] = match settings.protocol_version {
+            ProtocolVersion::Http1 => &[b"http/1.1"],
+            ProtocolVersion::Http2 | ProtocolVersion::Grpc => &[b"h2"],
+        };
         let new = match &settings.protocol {
-            TargetProtocol::Http | TargetProtocol::Https(None) => TargetTls::unverified(&[]),
+            TargetProtocol::Http | TargetProtocol::Https(None) => TargetTls::unverified(alpn),
             TargetProtocol::Https(Some(how)) => {
-                TargetTls::verified(&how.ca, how.server_name.as_deref(), &[])
+                TargetTls::verified(&how.ca, how.server_name.as_deref(), alpn)
             }
         }?;
         let known = group.tls().filter(|known| known.is_like(&new));

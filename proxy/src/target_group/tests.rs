@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::health_check::state::Failure;
-use crate::model::{HealthCheckProtocol, HealthCheckSettings, Matcher, TargetProtocol};
+use crate::model::{
+    HealthCheckProtocol, HealthCheckSettings, Matcher, ProtocolVersion, TargetProtocol,
+};
 
 const FAIL: Outcome = Outcome::Fail(Failure::FailedHealthChecks);
 const DELAY: Duration = Duration::from_secs(300);
@@ -26,6 +28,7 @@ pub(crate) fn settings(targets: &[&str]) -> TargetGroupSettings {
         deregistration_delay: DELAY,
         health_check: HealthCheckSettings {
             protocol: HealthCheckProtocol::Http,
+            version: ProtocolVersion::Http1,
             path: "/health".to_owned(),
             port: None,
             interval: Duration::from_secs(30),
@@ -38,6 +41,7 @@ pub(crate) fn settings(targets: &[&str]) -> TargetGroupSettings {
         discovery: None,
         retry: Retry::Safe,
         protocol: TargetProtocol::Http,
+        protocol_version: ProtocolVersion::Http1,
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod http2;
+pub mod http2_target;
 pub mod program;
 pub mod proxy;
 pub mod target;

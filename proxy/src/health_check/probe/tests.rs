@@ -17,6 +17,7 @@ const TIMED_OUT: Outcome = Outcome::Fail(Failure::Timeout);
 fn settings(timeout: Duration) -> HealthCheckSettings {
     HealthCheckSettings {
         protocol: HealthCheckProtocol::Http,
+        version: ProtocolVersion::Http1,
         path: "/health?deep=1".to_owned(),
         port: None,
         interval: Duration::from_secs(30),
@@ -120,7 +121,7 @@ async fn answers_and_what_they_mean() {
     let mismatch = |status| Outcome::Fail(Failure::ResponseCodeMismatch(status));
     let long_head = format!(
         "HTTP/1.1 200 OK\r\nx: {}\r\n\r\n",
-        "y".repeat(2 * MAX_RESPONSE_HEAD)
+        "y".repeat(2 * usize::from(MAX_RESPONSE_HEAD))
     );
     let table: &[(&str, Outcome)] = &[
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", PASS),

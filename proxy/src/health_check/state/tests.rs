@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{HealthCheckProtocol, Matcher};
+use crate::model::{HealthCheckProtocol, Matcher, ProtocolVersion};
 
 const PASS: Outcome = Outcome::Pass;
 const MISMATCH: Outcome = Outcome::Fail(Failure::ResponseCodeMismatch(404));
@@ -16,6 +16,7 @@ const OURS: Outcome = Outcome::InternalError;
 fn thresholds(healthy_threshold: u32, unhealthy_threshold: u32) -> HealthCheckSettings {
     HealthCheckSettings {
         protocol: HealthCheckProtocol::Http,
+        version: ProtocolVersion::Http1,
         path: "/".to_owned(),
         port: None,
         interval: Duration::from_secs(30),

@@ -1,7 +1,9 @@
 //! The fields behind the last chunk: which of them there may be.
 
+use http::header::HeaderMap;
+
 use crate::http1::lines::Block;
-use crate::http1::{Field, Fields, Malformed, Name, head};
+use crate::http1::{Field, Fields, Malformed, Name, head, limits};
 
 /// The trailer section at the front of the input, and how much of that it is; `None` if it is not complete. Of its
 /// fields those that may be passed on.
@@ -16,6 +18,15 @@ pub(super) fn read(input: &[u8]) -> Result<Option<(Option<Fields>, usize)>, Malf
 }
 
 impl Fields {
+    /// Of what came as HTTP types, that which may be passed on, held to the limits of HTTP/1.1.
+    pub fn of_trailers(trailers: &HeaderMap) -> Result<Option<Self>, Malformed> {
+        let fields = Self::from_header_map(trailers);
+        if fields.len() > limits::TRAILER_FIELDS || fields.size() > limits::TRAILERS {
+            return Err(Malformed::TrailersTooLarge);
+        }
+        Ok(fields.into_trailers())
+    }
+
     /// Of what came behind content, that which may be passed on; `None` if there is none.
     pub fn into_trailers(mut self) -> Option<Self> {
         self.retain(may_follow);

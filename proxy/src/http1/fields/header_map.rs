@@ -6,6 +6,19 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use super::{Fields, Name};
 
 impl Fields {
+    /// Names and values as they are.
+    pub fn from_header_map(headers: &HeaderMap) -> Self {
+        let size: usize = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        let mut fields = Self::with_capacity(size + 4 * headers.len(), headers.len());
+        for (name, value) in headers {
+            fields.push(name.as_str(), value.as_bytes());
+        }
+        fields
+    }
+
     /// Those that `crosses` lets pass, by name and spelling. Their values stay in the buffer, which they share.
     pub fn into_header_map(self, crosses: impl Fn(Name, &[u8]) -> bool) -> HeaderMap {
         let buffer = Bytes::from(self.buffer);

@@ -11,7 +11,7 @@ use lintel_common::server::Options;
 use lintel_common::stream::Stream;
 use tokio::time::Instant;
 
-use crate::forward::client::Client;
+use crate::forward::client::{Client, Http2Stream};
 use crate::forward::exchange::{Exchange, Patience};
 use crate::forward::headers::{self, ToClient};
 use crate::gateway_error::GatewayError;
@@ -325,6 +325,10 @@ impl Client for ClientConnection {
             // If it cannot go now, it goes with what follows.
             let _ = self.wire.poll_flush(cx, &self.buffers);
         }
+    }
+
+    fn http2(&mut self) -> Option<&mut dyn Http2Stream> {
+        None
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<GatewayError> {

@@ -13,14 +13,14 @@ use http::{Response, StatusCode, request};
 use lintel_common::server::{Connection, Ongoing};
 use tokio::time::Instant;
 
-use crate::forward::client::Client;
+use crate::forward::client::{Client, Http2Stream};
 use crate::forward::headers;
 use crate::gateway_error::GatewayError;
 use crate::http1::buffers::Buffers;
 use crate::http1::transfer::{Broken, Framing};
 use crate::http1::wait::Timer;
 use crate::http1::wire::Wire;
-use crate::http1::{Fields, Length, Malformed, Name, RequestHead, ResponseHead, limits};
+use crate::http1::{Fields, Length, Name, RequestHead, ResponseHead};
 
 pub(super) struct Http2Client {
     body: RecvStream,
@@ -190,24 +190,6 @@ impl Http2Client {
         let _ = self.body.flow_control().release_capacity(content.len());
         Ok(())
     }
-
-    /// Held to what HTTP/1.1 lets pass.
-    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Fields>, Broken>> {
-        let Some(trailers) = ready!(self.body.poll_trailers(cx)).map_err(broken)? else {
-            return Poll::Ready(Ok(None));
-        };
-        let mut fields = Fields::default();
-        for (name, value) in &trailers {
-            fields.push(name.as_str(), value.as_bytes());
-        }
-        Poll::Ready(
-            if fields.len() > limits::TRAILER_FIELDS || fields.size() > limits::TRAILERS {
-                Err(Broken::Malformed(Malformed::TrailersTooLarge))
-            } else {
-                Ok(fields.into_trailers())
-            },
-        )
-    }
 }
 
 impl Client for Http2Client {
@@ -258,6 +240,44 @@ impl Client for Http2Client {
 
     fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
         self.timer.poll_until(cx, at)
+    }
+
+    fn http2(&mut self) -> Option<&mut dyn Http2Stream> {
+        Some(self)
+    }
+}
+
+impl Http2Stream for Http2Client {
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(Bytes, bool), Broken>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let data = ready!(self.body.poll_data(cx));
+        if data.is_some() {
+            self.taken = true;
+        }
+        self.ended = data.is_none() || self.body.is_end_stream();
+        let last = self.ended;
+        Poll::Ready(data.map(|data| data.map(|data| (data, last)).map_err(broken)))
+    }
+
+    /// Held to what HTTP/1.1 lets pass.
+    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Fields>, Broken>> {
+        let trailers = ready!(self.body.poll_trailers(cx)).map_err(broken)?;
+        let fields = trailers.map(|trailers| Fields::of_trailers(&trailers));
+        Poll::Ready(
+            fields
+                .transpose()
+                .map(Option::flatten)
+                .map_err(Broken::Malformed),
+        )
+    }
+
+    fn release(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+        self.connection.moved();
+        // A stream that has ended needs no room.
+        let _ = self.body.flow_control().release_capacity(bytes);
     }
 }
 

@@ -15,9 +15,11 @@ use super::client::{Gone, Http2Client};
 use crate::access_log::Record;
 use crate::forward::client::Client as _;
 use crate::forward::exchange::{Exchange, Patience};
+use crate::forward::http2::Http2Exchange;
 use crate::forward::pool::Pool;
 use crate::gateway_error::GatewayError;
 use crate::http1::{Decoder, Length, Malformed};
+use crate::target_group::Target;
 
 /// What is sent at once, and so what is kept here, beside what the stream keeps, of content that its client does not take.
 const MOST_AT_ONCE: usize = 64 * 1024;
@@ -25,10 +27,41 @@ const MOST_AT_ONCE: usize = 64 * 1024;
 /// What is sent at first without a look at the client's window: it may lie with the stream, and be taken slowly.
 const SHORT: usize = 16 * 1024;
 
-pub(super) struct Passage<'a> {
+/// What is left of an exchange once the response's head has gone to the client.
+pub(super) trait Source {
+    /// Goes on with the request, if there is more of it.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Http2Client,
+    ) -> Result<(), GatewayError>;
+
+    /// The next piece of content; empty only at the end.
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, GatewayError>>;
+
+    /// All of the content has come.
+    fn is_over(&self) -> bool;
+
+    fn take_trailers(&mut self) -> Option<HeaderMap>;
+
+    /// Bytes, in both directions.
+    fn moved(&mut self) -> u64;
+
+    /// As long as it has to do with it.
+    fn target(&self) -> Option<&Target>;
+}
+
+/// An exchange over HTTP/1.1.
+pub(super) struct Http1Source<'a> {
     decoder: Decoder,
     /// Until all has come.
     exchange: Option<Exchange>,
+    pool: &'a Rc<Pool>,
+    idle_timeout: Duration,
+}
+
+pub(super) struct Passage<S> {
+    source: S,
     /// The client takes trailers.
     trailers: bool,
     /// Content that waits until the client takes what was sent before.
@@ -37,36 +70,24 @@ pub(super) struct Passage<'a> {
     sent: u64,
     /// What it means when who is waited for now does nothing, and since when that is.
     patience: Option<(GatewayError, Patience)>,
-    pool: &'a Rc<Pool>,
     idle_timeout: Duration,
 }
 
-impl<'a> Passage<'a> {
-    pub(super) fn new(
-        length: Length,
-        mut exchange: Exchange,
-        trailers: bool,
-        pool: &'a Rc<Pool>,
-        idle_timeout: Duration,
-    ) -> Self {
-        exchange.wire().read_at_most(MOST_AT_ONCE);
-        let mut passage = Self {
-            decoder: Decoder::new(length),
-            exchange: Some(exchange),
+impl<S: Source> Passage<S> {
+    pub(super) fn new(source: S, trailers: bool, idle_timeout: Duration) -> Self {
+        Self {
+            source,
             trailers,
             waiting: None,
             sent: 0,
             patience: None,
-            pool,
             idle_timeout,
-        };
-        passage.finish_if_whole();
-        passage
+        }
     }
 
     /// The head was all.
     pub(super) fn is_over(&self) -> bool {
-        self.decoder.is_finished()
+        self.source.is_over()
     }
 
     /// To the end, of the content or of its client.
@@ -97,9 +118,7 @@ impl<'a> Passage<'a> {
         client: &mut Http2Client,
         record: &mut Record,
     ) -> Poll<Result<(), GatewayError>> {
-        if let Some(exchange) = &mut self.exchange
-            && let Err(error) = exchange.poll_send(cx, client)
-        {
+        if let Err(error) = self.source.poll_send(cx, client) {
             // A request's content may be missing because its client is.
             return Poll::Ready(Err(match client.poll_gone(cx) {
                 Poll::Ready(gone) => gone,
@@ -108,7 +127,7 @@ impl<'a> Passage<'a> {
         }
         loop {
             if self.waiting.is_none() {
-                match self.poll_content(cx) {
+                match self.source.poll_content(cx) {
                     Poll::Ready(content) => self.waiting = Some(content?),
                     Poll::Pending => {
                         let stalled = GatewayError::TargetResponseStalled;
@@ -134,8 +153,13 @@ impl<'a> Passage<'a> {
             }
             self.sent += content.len() as u64;
             record.sent(content.len() as u64);
-            let over = self.decoder.is_finished() && self.waiting.is_none();
-            let trailers = if over { self.take_trailers() } else { None };
+            let over = self.source.is_over() && self.waiting.is_none();
+            let trailers = if over {
+                self.source.take_trailers()
+            } else {
+                None
+            };
+            let trailers = trailers.filter(|_| self.trailers);
             let sent = client.send(content, over, trailers);
             sent.map_err(|Gone| GatewayError::ClientClosed)?;
             if over {
@@ -144,7 +168,67 @@ impl<'a> Passage<'a> {
         }
     }
 
-    /// The next piece of content; empty only at the end.
+    fn poll_overdue(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Http2Client,
+        overdue: GatewayError,
+    ) -> Poll<GatewayError> {
+        let seen = self.sent + self.source.moved();
+        let patience = match &mut self.patience {
+            Some((of, patience)) if *of == overdue => patience,
+            // It is somebody else's turn.
+            other => {
+                &mut other
+                    .insert((overdue, Patience::new(Instant::now(), seen)))
+                    .1
+            }
+        };
+        patience.see(seen);
+        patience.poll(cx, client, self.source.target(), self.idle_timeout, overdue)
+    }
+}
+
+impl<'a> Http1Source<'a> {
+    pub(super) fn new(
+        length: Length,
+        mut exchange: Exchange,
+        pool: &'a Rc<Pool>,
+        idle_timeout: Duration,
+    ) -> Self {
+        exchange.wire().read_at_most(MOST_AT_ONCE);
+        let mut source = Self {
+            decoder: Decoder::new(length),
+            exchange: Some(exchange),
+            pool,
+            idle_timeout,
+        };
+        source.finish_if_whole();
+        source
+    }
+
+    /// Lets the target go as soon as all has come from it.
+    fn finish_if_whole(&mut self) {
+        if self.decoder.is_finished()
+            && let Some(exchange) = self.exchange.take()
+        {
+            exchange.finish(self.pool, self.idle_timeout);
+        }
+    }
+}
+
+impl Source for Http1Source<'_> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Http2Client,
+    ) -> Result<(), GatewayError> {
+        match &mut self.exchange {
+            Some(exchange) => exchange.poll_send(cx, client),
+            None => Ok(()),
+        }
+    }
+
     fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, GatewayError>> {
         loop {
             let Some(exchange) = &mut self.exchange else {
@@ -172,45 +256,53 @@ impl<'a> Passage<'a> {
         }
     }
 
-    fn poll_overdue(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut Http2Client,
-        overdue: GatewayError,
-    ) -> Poll<GatewayError> {
-        let seen = self.sent + self.exchange.as_mut().map_or(0, moved);
-        let patience = match &mut self.patience {
-            Some((of, patience)) if *of == overdue => patience,
-            // It is somebody else's turn.
-            other => {
-                &mut other
-                    .insert((overdue, Patience::new(Instant::now(), seen)))
-                    .1
-            }
-        };
-        patience.see(seen);
-        let target = self.exchange.as_ref().map(|exchange| &*exchange.target);
-        patience.poll(cx, client, target, self.idle_timeout, overdue)
-    }
-
-    /// Lets the target go as soon as all has come from it.
-    fn finish_if_whole(&mut self) {
-        if self.decoder.is_finished()
-            && let Some(exchange) = self.exchange.take()
-        {
-            exchange.finish(self.pool, self.idle_timeout);
-        }
+    fn is_over(&self) -> bool {
+        self.decoder.is_finished()
     }
 
     fn take_trailers(&mut self) -> Option<HeaderMap> {
-        let fields = self.decoder.take_trailers().filter(|_| self.trailers)?;
+        let fields = self.decoder.take_trailers()?;
         Some(fields.into_header_map(|_, _| true))
+    }
+
+    fn moved(&mut self) -> u64 {
+        let wire = self.exchange.as_mut().map(Exchange::wire);
+        wire.map_or(0, |wire| wire.received() + wire.sent())
+    }
+
+    fn target(&self) -> Option<&Target> {
+        self.exchange.as_ref().map(|exchange| &*exchange.target)
     }
 }
 
-/// Of the response, and of what is left of the request.
-fn moved(exchange: &mut Exchange) -> u64 {
-    exchange.wire().received() + exchange.wire().sent()
+impl Source for Box<Http2Exchange> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Http2Client,
+    ) -> Result<(), GatewayError> {
+        (**self).poll_send(cx, client)
+    }
+
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, GatewayError>> {
+        (**self).poll_content(cx)
+    }
+
+    fn is_over(&self) -> bool {
+        (**self).is_over()
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        (**self).take_trailers()
+    }
+
+    fn moved(&mut self) -> u64 {
+        (**self).moved()
+    }
+
+    fn target(&self) -> Option<&Target> {
+        Some(&self.target)
+    }
 }
 
 /// The content that is here, in one piece, up to a bound.

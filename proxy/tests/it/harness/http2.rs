@@ -48,6 +48,10 @@ impl Http2 {
         whole(self.send(request("GET", path, empty())).await.unwrap()).await
     }
 
+    pub async fn get_owned(&self, path: String) -> (u16, Bytes) {
+        self.get(&path).await
+    }
+
     pub async fn send(&self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
         let mut sender = self.sender.clone();
         sender.ready().await?;

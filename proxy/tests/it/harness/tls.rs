@@ -74,6 +74,12 @@ impl TlsFront {
         Self::start(target, &certificate.unwrap(), &key, &[])
     }
 
+    pub fn of_http2(target: SocketAddr) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = certificate_params(&["nobody.test"]).self_signed(&key);
+        Self::start(target, &certificate.unwrap(), &key, &["h2"])
+    }
+
     fn start(
         target: SocketAddr,
         certificate: &Certificate,

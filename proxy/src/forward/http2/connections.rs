@@ -1,0 +1,194 @@
+//! One worker's HTTP/2 connections to targets: as few as their targets' limits on streams allow, kept while idle.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use h2::client::SendRequest;
+use lintel_common::metrics::GaugeGuard;
+use lintel_common::stream::Stream;
+use tokio::sync::Mutex;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout};
+
+use crate::forward::Forwarder;
+use crate::forward::pool::Endpoint;
+use crate::gateway_error::GatewayError;
+use crate::http1::limits;
+use crate::metrics::Metrics;
+use crate::target_group::Target;
+
+/// What may come of a response before its client takes it, and of all of a connection's.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// What may wait of a request until its target takes it.
+const MOST_UNSENT: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub struct Connections {
+    of: RefCell<HashMap<Endpoint, Rc<Endpoints>, FixedState>>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct Endpoints {
+    open: RefCell<Vec<Rc<Connection>>>,
+    /// Held by who connects, so that many requests at once do not make as many connections.
+    connecting: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Bytes>,
+    streams: Cell<usize>,
+    /// It takes no more streams: it has ended, is ending, or did not answer.
+    retired: Cell<bool>,
+    /// Without a stream it may be kept until then.
+    until: Cell<Instant>,
+    _active: GaugeGuard,
+}
+
+/// One stream's hold of its connection.
+#[derive(Debug)]
+pub(super) struct Held {
+    connection: Rc<Connection>,
+    idle_timeout: Duration,
+}
+
+impl Connections {
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            of: RefCell::default(),
+            metrics,
+        }
+    }
+
+    /// A connection with room for a stream, and whether it was there already. `fresh` asks for a new one.
+    pub(super) async fn get(
+        &self,
+        forwarder: &Forwarder<'_>,
+        target: &Target,
+        fresh: bool,
+    ) -> Result<(Held, bool), GatewayError> {
+        let idle_timeout = forwarder.settings.idle_timeout;
+        let endpoint = forwarder.endpoint(target);
+        let of = Rc::clone(self.of.borrow_mut().entry(endpoint).or_default());
+        if !fresh && let Some(held) = of.take(idle_timeout) {
+            return Ok((held, true));
+        }
+        let limit = forwarder.settings.connect_timeout;
+        let turn = timeout(limit, of.connecting.lock()).await;
+        let _turn = turn.map_err(|_| GatewayError::TargetConnectTimeout)?;
+        // Somebody else may have made one meanwhile.
+        if !fresh && let Some(held) = of.take(idle_timeout) {
+            return Ok((held, true));
+        }
+        let stream = Box::pin(forwarder.connect(endpoint.address)).await?;
+        let connection = Box::pin(self.shake_hands(stream, limit)).await?;
+        let held = Held::new(&connection, idle_timeout);
+        of.open.borrow_mut().push(connection);
+        Ok((held, false))
+    }
+
+    async fn shake_hands(
+        &self,
+        stream: Stream,
+        limit: Duration,
+    ) -> Result<Rc<Connection>, GatewayError> {
+        let mut builder = h2::client::Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buffer_size(MOST_UNSENT)
+            .max_header_list_size(limits::RESPONSE_HEAD as u32);
+        let (sender, driver) = match timeout(limit, builder.handshake(stream)).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "no HTTP/2 with a target");
+                return Err(GatewayError::TargetConnectionFailed);
+            }
+            Err(_) => return Err(GatewayError::TargetConnectTimeout),
+        };
+        self.metrics.new_target_connections.inc();
+        let connection = Rc::new(Connection {
+            sender,
+            streams: Cell::new(0),
+            retired: Cell::new(false),
+            until: Cell::new(Instant::now()),
+            _active: GaugeGuard::new(&self.metrics.active_target_connections),
+        });
+        let driven = Rc::downgrade(&connection);
+        // Ends when nobody holds the connection or a stream of it any more.
+        spawn_local(async move {
+            if let Err(error) = driver.await {
+                tracing::debug!(%error, "an HTTP/2 connection to a target ended");
+            }
+            if let Some(connection) = driven.upgrade() {
+                connection.retired.set(true);
+            }
+        });
+        Ok(connection)
+    }
+
+    /// Closes connections that have been without a stream for long enough, and lets go of those that have ended.
+    pub fn sweep(&self, now: Instant) {
+        self.of.borrow_mut().retain(|_, of| {
+            let mut open = of.open.borrow_mut();
+            open.retain(|connection| {
+                let idle = connection.streams.get() == 0 && now >= connection.until.get();
+                !idle && !connection.retired.get()
+            });
+            !open.is_empty() || of.connecting.try_lock().is_err()
+        });
+    }
+
+    /// No more streams; those that are open go on.
+    pub fn clear(&self) {
+        self.of.borrow_mut().clear();
+    }
+}
+
+impl Endpoints {
+    fn take(&self, idle_timeout: Duration) -> Option<Held> {
+        let open = self.open.borrow();
+        let has_room = |connection: &&Rc<Connection>| {
+            let most = connection.sender.current_max_send_streams();
+            !connection.retired.get() && connection.streams.get() < most
+        };
+        let found = open.iter().find(has_room)?;
+        Some(Held::new(found, idle_timeout))
+    }
+}
+
+impl Held {
+    fn new(connection: &Rc<Connection>, idle_timeout: Duration) -> Self {
+        connection.streams.set(connection.streams.get() + 1);
+        Self {
+            connection: Rc::clone(connection),
+            idle_timeout,
+        }
+    }
+
+    pub(super) fn sender(&self) -> SendRequest<Bytes> {
+        self.connection.sender.clone()
+    }
+
+    /// No further streams there.
+    pub(super) fn retire(&self) {
+        self.connection.retired.set(true);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let connection = &self.connection;
+        connection.streams.set(connection.streams.get() - 1);
+        connection.until.set(Instant::now() + self.idle_timeout);
+    }
+}
