@@ -204,7 +204,7 @@ fn title(status: u16) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [GatewayError; 27] = [
+    const ALL: &[GatewayError] = &[
         GatewayError::RequestLineTooLong,
         GatewayError::UnsupportedVersion,
         GatewayError::RequestHeadTooLarge,
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn the_documentation_lists_every_token_with_its_status() {
         let documentation = include_str!("../../docs/logs-and-metrics.md");
-        for error in ALL {
+        for &error in ALL {
             let row = format!("| `{}` |", error.reason());
             let found = documentation.lines().find(|line| line.starts_with(&row));
             let row = found.unwrap_or_else(|| panic!("{} is not documented", error.reason()));
