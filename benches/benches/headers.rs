@@ -84,6 +84,7 @@ fn rewrite(c: &mut Criterion) {
     let client = ClientSide {
         address: "192.0.2.7",
         https: true,
+        certificates: None,
         port: 443,
         load_balancer: "lintel",
     };

@@ -3,6 +3,7 @@
 
 mod certificate;
 mod client;
+mod mutual;
 mod policy;
 mod sni;
 
@@ -10,11 +11,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ProducesTickets, ServerSessionMemoryCache};
+use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache};
 use rustls::{CipherSuite, ProtocolVersion, ServerConfig};
 
 pub use certificate::load_certified_key;
 pub use client::TargetTls;
+pub use mutual::{MutualAuthentication, TrustStore, client_certificate_failure};
 pub use policy::SslPolicy;
 pub use rustls::sign::CertifiedKey;
 
@@ -39,6 +41,13 @@ pub enum TlsError {
         path.display()
     )]
     NoAuthority { path: PathBuf },
+    #[error(
+        "{} holds no revocation list; a PEM file with \"-----BEGIN X509 CRL-----\" is needed",
+        path.display()
+    )]
+    NoRevocationList { path: PathBuf },
+    #[error("the trust store {} cannot be used: {reason}; replace its certificates or its revocation lists", path.display())]
+    TrustStore { path: PathBuf, reason: String },
     #[error("{} is damaged: {source}; write the PEM file again", path.display())]
     Pem {
         path: PathBuf,
@@ -84,29 +93,40 @@ fn provider() -> CryptoProvider {
 }
 
 /// The configuration of one HTTPS listener. The first certificate is the listener's default; the others are chosen by the
-/// name that the client asks for. `tickets` come from the caller, so that a reload and all workers share them. Listeners
-/// that verify client certificates must not share them: a ticket would carry a client past the verification.
+/// name that the client asks for. `tickets` come from the caller, so that a reload and all workers share them. Where client
+/// certificates are asked for nothing is resumed: a ticket would carry a client past the verification.
 pub fn server_config(
     certificates: Vec<CertifiedKey>,
     policy: &SslPolicy,
     http2: bool,
     tickets: Arc<dyn ProducesTickets>,
+    mutual: &MutualAuthentication,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let resolver = sni::CertificateList::new(certificates, policy.allows_tls13())?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(policy.provider(&provider())))
-        .with_protocol_versions(policy.versions())?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
+    let builder = ServerConfig::builder_with_provider(Arc::new(policy.provider(&provider())))
+        .with_protocol_versions(policy.versions())?;
+    let verifier = mutual.verifier()?;
+    let resumes = verifier.is_none();
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(resolver));
     config.ignore_client_order = true;
     config.alpn_protocols = if http2 {
         vec![b"h2".to_vec(), b"http/1.1".to_vec()]
     } else {
         vec![b"http/1.1".to_vec()]
     };
-    config.ticketer = tickets;
-    config.session_storage = ServerSessionMemoryCache::new(SESSION_CACHE);
-    // One is enough for clients that keep connections open, and saves the sealing of a second at every handshake.
-    config.send_tls13_tickets = 1;
+    if resumes {
+        config.ticketer = tickets;
+        config.session_storage = ServerSessionMemoryCache::new(SESSION_CACHE);
+        // One is enough for clients that keep connections open, and saves the sealing of a second at every handshake.
+        config.send_tls13_tickets = 1;
+    } else {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     // The ALB has no early data either: a request in it can be replayed by anybody who saw it.
     config.max_early_data_size = 0;
     Ok(Arc::new(config))

@@ -14,6 +14,7 @@ mod not_supported;
 mod redirect;
 mod rule;
 mod target_group;
+mod tls;
 mod values;
 
 #[cfg(test)]

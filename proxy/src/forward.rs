@@ -2,6 +2,7 @@
 //! not run. Which group, and what the client gets to see, is decided in `listener`.
 
 pub mod client;
+pub mod client_certificate;
 pub mod exchange;
 pub mod headers;
 pub mod http1;

@@ -21,6 +21,7 @@ use lintel_common::shutdown::Shutdown;
 use crate::access_log::{Record, Recorder};
 use crate::action::{Action, FixedResponse, Redirect, RedirectInput};
 use crate::forward::client::Client;
+use crate::forward::client_certificate::ClientCertificates;
 use crate::forward::exchange::{Exchange, Outgoing};
 use crate::forward::headers::{self, ClientSide};
 use crate::forward::http1::Http1;
@@ -37,6 +38,8 @@ use crate::rule::{RuleInput, RuleTable};
 pub struct Routes {
     pub settings: Arc<LoadBalancerSettings>,
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Where clients are asked for certificates.
+    pub certificates: Option<ClientCertificates>,
     /// As bound.
     pub port: u16,
     pub rules: RuleTable,
@@ -168,6 +171,7 @@ impl Listener {
         let client_side = ClientSide {
             address: connection.peer_address(),
             https: connection.tls.is_some(),
+            certificates: certificates(routes, connection),
             port: routes.port,
             load_balancer: &settings.name,
         };
@@ -277,6 +281,17 @@ pub fn server_options(settings: &LoadBalancerSettings, active: &prometheus::IntG
         active_connections: Some(active.clone()),
         ..Options::default()
     }
+}
+
+/// What targets are told of the client's certificate. Worked out once a connection, which keeps what it began with.
+fn certificates<'r>(
+    routes: &'r Routes,
+    connection: &'r Connection,
+) -> Option<(&'r ClientCertificates, &'r [u8])> {
+    let told = routes.certificates.as_ref()?;
+    let tls = connection.tls.as_ref()?;
+    let lines = || told.lines(&tls.client_certificates).into_boxed_slice();
+    Some((told, connection.kept.get_or_init(lines)))
 }
 
 /// The ALB's matrix of what a client sends and what a group speaks.

@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lintel_common::tls::MutualAuthentication;
+
 use crate::rule::RuleTable;
 
 /// Everything one configuration file says.
@@ -68,7 +70,7 @@ pub struct ListenerSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenerProtocol {
     Http,
-    Https(TlsSettings),
+    Https(Box<TlsSettings>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +79,35 @@ pub struct TlsSettings {
     pub ssl_policy: String,
     pub certificate: CertificateFiles,
     pub additional_certificates: Vec<CertificateFiles>,
+    pub mutual_authentication: MutualAuthentication,
+    /// What targets are told of clients' certificates in.
+    pub certificate_fields: CertificateFields,
+}
+
+/// The names of the fields about a client's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFields {
+    /// The chain, of passthrough; the others are of verify.
+    pub certificate: String,
+    pub serial_number: String,
+    pub issuer: String,
+    pub subject: String,
+    pub validity: String,
+    pub leaf: String,
+}
+
+impl Default for CertificateFields {
+    fn default() -> Self {
+        let name = |what: &str| format!("X-Amzn-Mtls-Clientcert{what}");
+        Self {
+            certificate: name(""),
+            serial_number: name("-Serial-Number"),
+            issuer: name("-Issuer"),
+            subject: name("-Subject"),
+            validity: name("-Validity"),
+            leaf: name("-Leaf"),
+        }
+    }
 }
 
 /// PEM files, paths already resolved against the configuration file's directory.

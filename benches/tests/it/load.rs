@@ -71,7 +71,14 @@ fn tls_server(directory: &Path) -> (Server, String) {
     let files = lintel_certs::ensure(directory, &[]).unwrap();
     let key = tls::load_certified_key(&files.site, &files.site_key).unwrap();
     let policy = SslPolicy::by_name(SslPolicy::DEFAULT).unwrap();
-    let config = tls::server_config(vec![key], policy, true, tls::tickets().unwrap()).unwrap();
+    let config = tls::server_config(
+        vec![key],
+        policy,
+        true,
+        tls::tickets().unwrap(),
+        &tls::MutualAuthentication::Off,
+    )
+    .unwrap();
     let authority = files.ca.to_str().unwrap().to_owned();
     (Server::start(Some(Arc::clone(&config))), authority)
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use http::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -52,6 +53,8 @@ pub struct Connection {
     pub http2: bool,
     pub accepted_at: Instant,
     peer_address: OnceCell<Box<str>>,
+    /// For the handler to keep what it would otherwise work out for each request.
+    pub kept: OnceCell<Box<[u8]>>,
     activity: Arc<Activity>,
 }
 
@@ -61,6 +64,8 @@ pub struct TlsInfo {
     pub cipher_suite: rustls::CipherSuite,
     pub server_name: Option<Box<str>>,
     pub resumed: bool,
+    /// What the client has shown of itself, its own certificate first; empty if nothing.
+    pub client_certificates: Vec<CertificateDer<'static>>,
 }
 
 impl Connection {
@@ -74,6 +79,7 @@ impl Connection {
             http2: false,
             accepted_at: Instant::now(),
             peer_address: OnceCell::new(),
+            kept: OnceCell::new(),
             activity: Arc::default(),
         }
     }
@@ -195,6 +201,10 @@ fn tls_info(session: &rustls::ServerConnection) -> Option<TlsInfo> {
         cipher_suite: session.negotiated_cipher_suite()?.suite(),
         server_name: session.server_name().map(Box::from),
         resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        client_certificates: session
+            .peer_certificates()
+            .map(<[_]>::to_vec)
+            .unwrap_or_default(),
     })
 }
 

@@ -26,14 +26,14 @@ pub fn load_certified_key(chain: &Path, key: &Path) -> Result<CertifiedKey, TlsE
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|source| TlsError::Read {
         path: path.to_owned(),
         source,
     })
 }
 
-pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&read(path)?)
         .collect::<Result<_, _>>()
         .map_err(|source| TlsError::Pem {
@@ -74,4 +74,12 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 fn is_encrypted(text: &[u8]) -> bool {
     const MARK: &[u8] = b"BEGIN ENCRYPTED PRIVATE KEY";
     text.windows(MARK.len()).any(|window| window == MARK)
+}
+
+/// Certificates of authorities, from a file that holds nothing else.
+pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    certificates(path).map_err(|error| match error {
+        TlsError::NoCertificate { path } => TlsError::NoAuthority { path },
+        error => error,
+    })
 }

@@ -14,7 +14,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
 
-use super::certificate::certificates;
+use super::certificate::authorities;
 use super::{TlsError, provider};
 
 /// How the targets of one group are spoken to.
@@ -118,14 +118,6 @@ impl TargetTls {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         Ok(connector.connect(name, stream).await?.into())
     }
-}
-
-/// Of a file that holds nothing else.
-fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    certificates(path).map_err(|error| match error {
-        TlsError::NoCertificate { path } => TlsError::NoAuthority { path },
-        error => error,
-    })
 }
 
 impl std::fmt::Debug for TargetTls {

@@ -71,6 +71,7 @@ fn server(certificates: &[&CertifiedKey], policy: &str, http2: bool) -> Arc<Serv
         SslPolicy::by_name(policy).unwrap(),
         http2,
         tickets().unwrap(),
+        &MutualAuthentication::Off,
     )
     .unwrap()
 }
@@ -251,8 +252,16 @@ fn sessions_are_resumed_on_any_worker_and_after_a_reload() {
     let certified = ecdsa(&["shop.test"]);
     let tickets = tickets().unwrap();
     let policy = SslPolicy::by_name(DEFAULT).unwrap();
-    let load =
-        || server_config(vec![certified.clone()], policy, true, Arc::clone(&tickets)).unwrap();
+    let load = || {
+        server_config(
+            vec![certified.clone()],
+            policy,
+            true,
+            Arc::clone(&tickets),
+            &MutualAuthentication::Off,
+        )
+        .unwrap()
+    };
     for version in [&TLS13, &TLS12] {
         let client = Client {
             versions: vec![version],
@@ -282,7 +291,14 @@ fn sessions_are_resumed_on_any_worker_and_after_a_reload() {
 #[test]
 fn no_certificate_is_an_error() {
     let policy = SslPolicy::by_name(DEFAULT).unwrap();
-    let error = server_config(vec![], policy, true, tickets().unwrap()).unwrap_err();
+    let error = server_config(
+        vec![],
+        policy,
+        true,
+        tickets().unwrap(),
+        &MutualAuthentication::Off,
+    )
+    .unwrap_err();
     assert!(matches!(error, TlsError::NoCertificates));
 }
 

@@ -25,7 +25,7 @@ target_group_health = { unhealthy_state_routing = {} }
 protocol = "HTTPS"
 certificate = {}
 additional_certificates = [{}]
-mutual_authentication = {}
+mutual_authentication = { mode = "verify" }
 default_action = {}
 [[listener.rule]]
 condition = [{ path_pattern = {}, host_header = {} }]
@@ -125,26 +125,6 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "target_group.target_group_health.unhealthy_state_routing.minimum_healthy_targets_percentage",
         "target_group_health = { unhealthy_state_routing = { minimum_healthy_targets_percentage = '50' } }",
-    ),
-    (
-        "listener.mutual_authentication.mode",
-        "mutual_authentication = { mode = 'verify' }",
-    ),
-    (
-        "listener.mutual_authentication.trust_store",
-        "mutual_authentication = { trust_store = 'ca.pem' }",
-    ),
-    (
-        "listener.mutual_authentication.revocation_lists",
-        "mutual_authentication = { revocation_lists = [] }",
-    ),
-    (
-        "listener.mutual_authentication.ignore_client_certificate_expiry",
-        "mutual_authentication = { ignore_client_certificate_expiry = true }",
-    ),
-    (
-        "listener.mutual_authentication.advertise_trust_store_ca_names",
-        "mutual_authentication = { advertise_trust_store_ca_names = 'on' }",
     ),
     (
         "listener.routing_http_response_server_enabled",

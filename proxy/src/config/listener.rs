@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use lintel_common::config_file::{Table, Value};
-use lintel_common::tls::{self, SslPolicy, TlsError};
 
 use super::build::Groups;
 use super::not_supported::{self, choice};
+use super::tls;
 use super::{action, rule, values};
 use crate::action::{Action, Forward};
-use crate::model::{CertificateFiles, ListenerProtocol, ListenerSettings, TlsSettings};
+use crate::model::{ListenerProtocol, ListenerSettings};
 use crate::rule::RuleTable;
 
 /// Header modification: header names and values of an ALB's listener attributes, all empty by default.
@@ -70,7 +70,7 @@ pub(super) fn read(
     if let Some(value) = &port_value {
         endpoints.claim(&addresses, port, value, table.key());
     }
-    let tls = tls_settings(table, directory, protocol);
+    let tls = tls::read(table, directory, protocol);
     refuse_what_is_planned(table);
 
     let front = Front {
@@ -88,7 +88,9 @@ pub(super) fn read(
     ListenerSettings {
         addresses,
         port,
-        protocol: tls.map_or(ListenerProtocol::Http, ListenerProtocol::Https),
+        protocol: tls.map_or(ListenerProtocol::Http, |tls| {
+            ListenerProtocol::Https(Box::new(tls))
+        }),
         rules: RuleTable::new(rules, default_action),
     }
 }
@@ -102,20 +104,6 @@ fn refuse_what_is_planned(table: &mut Table<'_>) {
     not_supported::flag(table, "routing_http_response_server_enabled", true);
     for key in ROUTING_HTTP {
         not_supported::text(table, key);
-    }
-    if let Some(value) = table.get("mutual_authentication") {
-        value.table(|table| {
-            choice(table, "mode", &[("off", ())], &["passthrough", "verify"]);
-            choice(
-                table,
-                "advertise_trust_store_ca_names",
-                &[("off", ())],
-                &["on"],
-            );
-            not_supported::flag(table, "ignore_client_certificate_expiry", false);
-            not_supported::key(table, "trust_store");
-            not_supported::key(table, "revocation_lists");
-        });
     }
 }
 
@@ -181,96 +169,4 @@ impl Endpoints {
             }
         }
     }
-}
-
-/// `None` for an HTTP listener, and for one that could not be read.
-fn tls_settings(
-    table: &mut Table<'_>,
-    directory: &Path,
-    protocol: Option<Protocol>,
-) -> Option<TlsSettings> {
-    const CERTIFICATE: &str = "certificate = { chain = \"site.pem\", key = \"site.key\" }";
-    if protocol == Some(Protocol::Http) {
-        for key in ["certificate", "additional_certificates", "ssl_policy"] {
-            if let Some(value) = table.get(key) {
-                value.error(
-                    "belongs to an HTTPS listener",
-                    "set protocol = \"HTTPS\", or leave it out",
-                );
-            }
-        }
-        return None;
-    }
-    let ssl_policy = table.get("ssl_policy").and_then(|value| ssl_policy(&value));
-    let additional = table
-        .get("additional_certificates")
-        .and_then(|value| value.list())
-        .unwrap_or_default();
-    let additional_certificates = additional
-        .iter()
-        .filter_map(|value| certificate(value, directory))
-        .collect();
-    let certificate = match protocol {
-        Some(Protocol::Https) => table.required("certificate", CERTIFICATE),
-        _ => table.get("certificate"),
-    };
-    Some(TlsSettings {
-        ssl_policy: ssl_policy.unwrap_or(SslPolicy::DEFAULT).to_owned(),
-        certificate: certificate.and_then(|value| self::certificate(&value, directory))?,
-        additional_certificates,
-    })
-}
-
-/// The default is that of the ALB's console, which unlike the API's has TLS 1.3 and can be served exactly.
-fn ssl_policy(value: &Value<'_>) -> Option<&'static str> {
-    let Some(policy) = SslPolicy::by_name(value.string()?) else {
-        value.error(
-            format_args!("`{}` is not a security policy", value.shown()),
-            format_args!("write one of an ALB, such as \"{}\"", SslPolicy::DEFAULT),
-        );
-        return None;
-    };
-    if let Some(left_out) = policy.left_out() {
-        value.warn(
-            format_args!("is served without {left_out}"),
-            format_args!("choose one that is served whole, such as \"{}\", or tell the clients that need them", SslPolicy::DEFAULT),
-        );
-    }
-    Some(policy.name())
-}
-
-/// Loads the certificate, so that a file that is missing or does not fit is found here and not at start.
-fn certificate(value: &Value<'_>, directory: &Path) -> Option<CertificateFiles> {
-    value
-        .table(|table| {
-            let chain = table.required("chain", "chain = \"site.pem\"");
-            let key = table.required("key", "key = \"site.key\"");
-            let chain_path = chain
-                .as_ref()
-                .and_then(|value| values::readable_file(value, directory));
-            let key_path = key
-                .as_ref()
-                .and_then(|value| values::readable_file(value, directory));
-            let files = CertificateFiles {
-                chain: chain_path?,
-                key: key_path?,
-            };
-            if let Err(error) = tls::load_certified_key(&files.chain, &files.key) {
-                let place = match &error {
-                    TlsError::NoKey { .. }
-                    | TlsError::EncryptedKey { .. }
-                    | TlsError::Key { .. }
-                    | TlsError::KeyMismatch { .. } => key,
-                    TlsError::Pem { path, .. } | TlsError::Read { path, .. }
-                        if *path == files.key =>
-                    {
-                        key
-                    }
-                    _ => chain,
-                };
-                values::report_tls(&place.unwrap_or_else(|| value.clone()), &error);
-            }
-            Some(files)
-        })
-        .flatten()
 }

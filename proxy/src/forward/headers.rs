@@ -7,6 +7,7 @@ use http::header::HeaderMap;
 use http::{Method, Response, Version};
 use hyper::ext::ReasonPhrase;
 
+use super::client_certificate::ClientCertificates;
 use crate::gateway_error::GatewayError;
 use crate::http1::{Fields, Length, Name, RequestHead, ResponseHead, limits};
 
@@ -18,6 +19,8 @@ pub struct ClientSide<'a> {
     pub https: bool,
     /// Of the listener.
     pub port: u16,
+    /// Where certificates are asked for: how they are told, and the lines that tell of this one.
+    pub certificates: Option<(&'a ClientCertificates, &'a [u8])>,
     /// Stands in for the Host that an HTTP/1.0 client may leave out.
     pub load_balancer: &'a str,
 }
@@ -151,6 +154,7 @@ pub fn to_target(
                 }
             }
             name if is_ours(name) || is_of_one_hop(name) || listed.contains(name, line) => {}
+            _ if says_of_certificate(client, line) => {}
             _ => write_line(line, out),
         }
     }
@@ -163,6 +167,9 @@ pub fn to_target(
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     write_forwarded(fields, client, out);
+    if let Some((_, lines)) = client.certificates {
+        out.extend_from_slice(lines);
+    }
     write("X-Amzn-Trace-Id", trace_id, out);
     out.extend_from_slice(b"\r\n");
     Rewritten {
@@ -340,6 +347,13 @@ fn is_ours(name: Name) -> bool {
             | Name::Disguised
             | Name::Expect
     )
+}
+
+/// Under whatever name: targets believe it.
+fn says_of_certificate(client: &ClientSide<'_>, line: &[u8]) -> bool {
+    client
+        .certificates
+        .is_some_and(|(told, _)| told.is_ours(name_of(line)))
 }
 
 /// RFC 9110 7.6.1: fields that `Connection` names end at this hop too.

@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use lintel_common::tls::{self, SslPolicy, TargetTls};
+use lintel_common::tls::{self, MutualAuthentication, SslPolicy, TargetTls};
 use serde::Serialize;
 
 use super::control::{Control, ListenerKey, RunningGroup, RunningListener, bind, keyed};
 use super::{ReloadError, StartError};
+use crate::forward::client_certificate::ClientCertificates;
 use crate::forward::{Group, RetryBudget};
 use crate::listener::Routes;
 use crate::model::{
@@ -126,13 +127,17 @@ impl Control {
         groups: &Arc<[Group]>,
     ) -> Result<Routes, StartError> {
         let settings = Arc::new(model.load_balancer.clone());
-        let tls = match &listener.protocol {
-            ListenerProtocol::Http => None,
-            ListenerProtocol::Https(tls) => Some(self.tls(tls, settings.enable_http2)?),
+        let (tls, certificates) = match &listener.protocol {
+            ListenerProtocol::Http => (None, None),
+            ListenerProtocol::Https(tls) => (
+                Some(self.tls(tls, settings.enable_http2)?),
+                client_certificates(tls),
+            ),
         };
         Ok(Routes {
             settings,
             tls,
+            certificates,
             port,
             rules: listener.rules.clone(),
             groups: Arc::clone(groups),
@@ -155,6 +160,7 @@ impl Control {
             policy,
             http2,
             Arc::clone(&self.tickets),
+            &settings.mutual_authentication,
         )?)
     }
 
@@ -239,6 +245,19 @@ impl Control {
             .extend(before.iter().filter(gone).map(|known| known.name.clone()));
         changes
     }
+}
+
+/// What targets are told of clients' certificates, where they are asked for.
+fn client_certificates(settings: &TlsSettings) -> Option<ClientCertificates> {
+    let verified = match settings.mutual_authentication {
+        MutualAuthentication::Off => return None,
+        MutualAuthentication::Passthrough => false,
+        MutualAuthentication::Verify(_) => true,
+    };
+    Some(ClientCertificates {
+        verified,
+        fields: settings.certificate_fields.clone(),
+    })
 }
 
 /// TLS towards the targets of each group: what the group has, unless its files or names have changed.

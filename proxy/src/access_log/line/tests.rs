@@ -150,6 +150,7 @@ fn a_request_with_everything() {
         protocol: rustls::ProtocolVersion::TLSv1_3,
         cipher_suite: rustls::CipherSuite::TLS13_AES_128_GCM_SHA256,
         server_name: Some("example.com".into()),
+        client_certificates: Vec::new(),
         resumed: true,
     });
     let head = b"PUT /a\"b?c=\\d HTTP/1.1\r\nHost: Example.com:1\r\nUser-Agent: \"q\" \\ \xff\t\xc3\xbc\r\n\r\n";

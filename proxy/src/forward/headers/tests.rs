@@ -5,6 +5,7 @@ use super::*;
 const CLIENT: ClientSide<'_> = ClientSide {
     address: "192.0.2.7",
     https: true,
+    certificates: None,
     port: 443,
     load_balancer: "web",
 };

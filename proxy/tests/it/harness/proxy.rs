@@ -1,5 +1,6 @@
 //! A proxy in this process, from a configuration file of its own in a directory of its own.
 
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Mutex, Once};
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use super::client::{Client, TlsClient};
 use super::target::health_port;
+use super::tls::Identity;
 use super::{Message, Wire, eventually, tls, until};
 
 /// What a configuration file says, with defaults that suit a test: one listener that forwards everything to the group
@@ -20,6 +22,7 @@ pub struct Setup {
     settings: Vec<String>,
     group: Vec<String>,
     https: bool,
+    listener: Vec<String>,
     rules: String,
     more: String,
 }
@@ -41,6 +44,12 @@ impl Setup {
     /// A line of the group `app`.
     pub fn group(mut self, line: &str) -> Self {
         self.group.push(line.to_owned());
+        self
+    }
+
+    /// A line of the listener.
+    pub fn listener(mut self, line: &str) -> Self {
+        self.listener.push(line.to_owned());
         self
     }
 
@@ -109,10 +118,11 @@ impl Setup {
         } else {
             "protocol = 'HTTP'"
         };
+        let listener = self.listener.join("\n");
         let (rules, more) = (&self.rules, &self.more);
         format!(
             "[load_balancer]\n{settings}\n[[target_group]]\nname = 'app'\n{group}\n[[listener]]\naddress = '127.0.0.1'\n\
-             port = 0\n{protocol}\ndefault_action = {{ type = 'forward', target_group = 'app' }}\n{rules}\n{more}"
+             port = 0\n{protocol}\n{listener}\ndefault_action = {{ type = 'forward', target_group = 'app' }}\n{rules}\n{more}"
         )
     }
 
@@ -211,6 +221,11 @@ impl Proxy {
 
     pub fn connect_tls_as(&self, name: &str, protocols: &[&str]) -> TlsClient {
         Wire::new(tls::handshake(self.stream(), name, protocols).expect("a handshake"))
+    }
+
+    pub fn connect_tls_showing(&self, identity: Option<&Identity>) -> io::Result<TlsClient> {
+        let stream = tls::handshake_as(self.stream(), identity, &["http/1.1"])?;
+        Ok(Wire::new(stream))
     }
 
     pub fn stream(&self) -> TcpStream {

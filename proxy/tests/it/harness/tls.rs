@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams,
+    CertifiedIssuer, DnType, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
+    SerialNumber,
 };
 use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 use tokio_rustls::TlsAcceptor;
 
@@ -143,6 +145,79 @@ impl TlsFront {
 /// Addresses are names too.
 fn certificate_params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+}
+
+/// A client that shows a certificate: signed by the authority and changed so, or by nobody.
+pub struct Identity {
+    pub certificate: Certificate,
+    key: KeyPair,
+}
+
+impl Identity {
+    pub fn of_authority(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = Self::params(change).signed_by(&key, authority()).unwrap();
+        Self { certificate, key }
+    }
+
+    pub fn self_signed(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = Self::params(change).self_signed(&key).unwrap();
+        Self { certificate, key }
+    }
+
+    fn params(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "client.test");
+        change(&mut params);
+        params
+    }
+}
+
+/// `crl.pem`: the authority has revoked these.
+pub fn write_revocation_list(directory: &Path, serial_numbers: &[&[u8]]) {
+    let now = rcgen::date_time_ymd(2026, 1, 1);
+    let revoked = serial_numbers.iter().map(|serial| RevokedCertParams {
+        serial_number: SerialNumber::from_slice(serial),
+        revocation_time: now,
+        reason_code: None,
+        invalidity_date: None,
+    });
+    let params = CertificateRevocationListParams {
+        this_update: now,
+        next_update: rcgen::date_time_ymd(2096, 1, 1),
+        crl_number: SerialNumber::from(1_u64),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let list = params.signed_by(authority()).unwrap();
+    std::fs::write(directory.join("crl.pem"), list.pem().unwrap()).unwrap();
+}
+
+/// A handshake with `example.com`, as somebody. What the server has against it may be said only later.
+pub fn handshake_as(
+    mut stream: TcpStream,
+    identity: Option<&Identity>,
+    protocols: &[&str],
+) -> std::io::Result<TlsStream> {
+    let mut config = (*client_config(protocols)).clone();
+    if let Some(identity) = identity {
+        let key = PrivateKeyDer::try_from(identity.key.serialize_der()).unwrap();
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let chain = vec![identity.certificate.der().clone()];
+        let certified = CertifiedKey::from_der(chain, key, &provider).unwrap();
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+    }
+    let name = ServerName::try_from("example.com").unwrap();
+    let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream)?;
+    }
+    Ok(StreamOwned::new(connection, stream))
 }
 
 /// Trusts the authority and offers these protocols.

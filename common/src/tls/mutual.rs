@@ -1,0 +1,243 @@
+//! Certificates of clients: asked for, and either taken as they are (passthrough, where the targets judge) or verified
+//! against a trust store. What targets are told of them is not said here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+
+use super::certificate::{authorities, read};
+use super::{TlsError, provider};
+
+/// Certificates from a client's own to the last before a trusted one.
+const MOST_BEFORE_ROOT: usize = 3;
+
+/// What an HTTPS listener wants to know of its clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MutualAuthentication {
+    Off,
+    /// A certificate is asked for and whatever comes is taken, nothing included.
+    Passthrough,
+    Verify(TrustStore),
+}
+
+/// Whom to trust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustStore {
+    /// PEM, certificates of authorities.
+    pub certificates: PathBuf,
+    /// PEM, each with one list or more.
+    pub revocation_lists: Vec<PathBuf>,
+    /// A client's certificate that has been valid still counts.
+    pub ignore_client_certificate_expiry: bool,
+    /// Clients are told the authorities' names, to choose a certificate by.
+    pub advertise_ca_names: bool,
+}
+
+impl MutualAuthentication {
+    /// `None` where no certificate is asked for.
+    pub(super) fn verifier(&self) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+        match self {
+            Self::Off => Ok(None),
+            Self::Passthrough => {
+                let algorithms = provider().signature_verification_algorithms;
+                Ok(Some(Arc::new(AnyCertificate(algorithms))))
+            }
+            Self::Verify(store) => Ok(Some(store.verifier()?)),
+        }
+    }
+}
+
+impl TrustStore {
+    /// Reads its files, to find out whether they can be used.
+    pub fn check(&self) -> Result<(), TlsError> {
+        self.verifier().map(|_| ())
+    }
+
+    fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for (at, authority) in authorities(&self.certificates)?.into_iter().enumerate() {
+            roots
+                .add(authority)
+                .map_err(|error| TlsError::Certificate {
+                    path: self.certificates.clone(),
+                    position: at + 1,
+                    reason: error.to_string(),
+                })?;
+        }
+        let mut lists = Vec::new();
+        for path in &self.revocation_lists {
+            let before = lists.len();
+            for list in CertificateRevocationListDer::pem_slice_iter(&read(path)?) {
+                lists.push(list.map_err(|source| TlsError::Pem {
+                    path: path.clone(),
+                    source,
+                })?);
+            }
+            if lists.len() == before {
+                return Err(TlsError::NoRevocationList { path: path.clone() });
+            }
+        }
+        let mut builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()))
+                .with_crls(lists)
+                // Of authorities without a list nothing is known to be revoked.
+                .allow_unknown_revocation_status();
+        if !self.advertise_ca_names {
+            builder = builder.clear_root_hint_subjects();
+        }
+        let verifier = builder.build().map_err(|error| TlsError::TrustStore {
+            path: self.certificates.clone(),
+            reason: error.to_string(),
+        })?;
+        Ok(Arc::new(Verified {
+            verifier,
+            ignore_expiry: self.ignore_client_certificate_expiry,
+        }))
+    }
+}
+
+/// Why a client's certificate was not taken, in the ALB's words.
+pub fn client_certificate_failure(error: &Error) -> &'static str {
+    let Error::InvalidCertificate(error) = error else {
+        return match error {
+            Error::NoCertificatesPresented => "ClientCertRejected",
+            Error::PeerIncompatible(_) => "ClientCertIncompatible",
+            _ => "UnmappedConnectionError",
+        };
+    };
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "ClientCertExpired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "ClientCertNotYetValid"
+        }
+        CertificateError::Revoked => "ClientCertCrlHit",
+        CertificateError::UnknownRevocationStatus
+        | CertificateError::ExpiredRevocationList
+        | CertificateError::ExpiredRevocationListContext { .. } => "ClientCertCrlProcessingError",
+        CertificateError::UnknownIssuer => "ClientCertUntrusted",
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "ClientCertPurposeInvalid"
+        }
+        CertificateError::ApplicationVerificationFailure => "ClientCertMaxChainDepthExceeded",
+        _ => "ClientCertInvalid",
+    }
+}
+
+/// Holds a chain to the ALB's depth, and looks at it as of a time when its leaf was valid, if that is wanted.
+#[derive(Debug)]
+struct Verified {
+    verifier: Arc<dyn ClientCertVerifier>,
+    ignore_expiry: bool,
+}
+
+impl ClientCertVerifier for Verified {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.verifier.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if intermediates.len() + 1 > MOST_BEFORE_ROOT {
+            let too_deep = CertificateError::ApplicationVerificationFailure;
+            return Err(Error::InvalidCertificate(too_deep));
+        }
+        let as_of = if self.ignore_expiry {
+            last_valid(end_entity).map_or(now, |last| last.min(now))
+        } else {
+            now
+        };
+        self.verifier
+            .verify_client_cert(end_entity, intermediates, as_of)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+fn last_valid(certificate: &CertificateDer<'_>) -> Option<UnixTime> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
+    Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+        seconds,
+    )))
+}
+
+/// The client still proves that it has the certificate's key.
+#[derive(Debug)]
+struct AnyCertificate(WebPkiSupportedAlgorithms);
+
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
