@@ -120,7 +120,11 @@ impl Listener {
         client: &mut C,
         record: &mut Record,
     ) -> Result<Answer, GatewayError> {
-        let Inbound { routes, head, .. } = *inbound;
+        let Inbound {
+            routes,
+            head,
+            connection,
+        } = *inbound;
         if matches!(*head.method(), Method::TRACE | Method::CONNECT) {
             return Err(GatewayError::MethodNotAllowed);
         }
@@ -128,7 +132,8 @@ impl Listener {
         let host = headers::host(head)?;
         let selected = routes.rules.select(&RuleInput {
             host,
-            path: head.path(),
+            head,
+            peer: connection.peer.ip(),
         });
         match selected.action {
             Action::FixedResponse(fixed) => {

@@ -3,14 +3,19 @@
 //! Not here: what the action then does (`action`), how a rule is written down (`config`).
 
 mod condition;
+mod expression;
 mod index;
 mod pattern;
 
-pub use condition::Condition;
+use std::net::IpAddr;
+
 pub(crate) use condition::without_port;
+pub use condition::{Comparison, Condition, Parameter};
+pub use expression::{Expression, ExpressionError};
 pub use pattern::Pattern;
 
 use crate::action::Action;
+use crate::http1::RequestHead;
 use condition::Subject;
 use index::Index;
 
@@ -36,8 +41,9 @@ pub struct Rule {
 pub struct RuleInput<'a> {
     /// The (first) Host header or `:authority`, a port still on; empty if there was none.
     pub host: &'a str,
-    /// Without the query, percent-encoding as received.
-    pub path: &'a str,
+    pub head: &'a RequestHead,
+    /// The other end of the client's connection.
+    pub peer: IpAddr,
 }
 
 /// The rule that matched.
@@ -123,8 +129,23 @@ mod tests {
         }
     }
 
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    /// Of what a client asks for at that path, which may be `*`.
+    fn head(path: &str) -> RequestHead {
+        let method = if path == "*" { "OPTIONS" } else { "GET" };
+        let text = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let read = RequestHead::read(text.as_bytes()).expect("a valid head");
+        read.expect("a whole head").0
+    }
+
     fn selected(table: &RuleTable, host: &str, path: &str) -> u32 {
-        let selected = table.select(&RuleInput { host, path });
+        let head = head(path);
+        let selected = table.select(&RuleInput {
+            host,
+            head: &head,
+            peer: PEER,
+        });
         assert_eq!(
             selected.action,
             &forward(selected.priority as usize),
@@ -176,28 +197,60 @@ mod tests {
 
     /// Every rule in turn, which is what the index has to equal.
     fn scanned(table: &RuleTable, host: &str, path: &str) -> u32 {
-        let subject = Subject::new(&RuleInput { host, path });
+        let head = head(path);
+        let subject = Subject::new(&RuleInput {
+            host,
+            head: &head,
+            peer: PEER,
+        });
         let found = table.rules.iter().find(|rule| rule.holds(&subject));
         found.map_or(0, |rule| rule.priority)
     }
 
     /// Small alphabets, so that patterns nest, repeat and overlap.
+    fn comparisons(
+        wildcards: &'static str,
+        case: fn(&str) -> Pattern,
+        regex: fn(&str) -> Result<Expression, ExpressionError>,
+    ) -> impl Strategy<Value = Vec<Comparison>> {
+        let pattern = wildcards.prop_map(move |text| Comparison::Wildcards(case(&text)));
+        let expression = "[\\^]?[ab/.]{1,3}[$]?"
+            .prop_map(move |text| Comparison::Regex(regex(&text).expect("a valid one")));
+        vec(prop_oneof![4 => pattern, 1 => expression], 0..3)
+    }
+
     fn conditions() -> impl Strategy<Value = Vec<Condition>> {
-        let hosts = vec("[abA.*?]{0,5}", 0..3);
-        let paths = vec("/[ab/*?]{0,5}|[a*?]{1,2}", 0..3);
-        (hosts, paths).prop_map(|(hosts, paths)| {
-            let mut conditions = Vec::new();
+        let hosts = comparisons(
+            "[abA.*?]{0,5}",
+            Pattern::case_insensitive,
+            Expression::case_insensitive,
+        );
+        let paths = comparisons(
+            "/[ab/*?]{0,5}|[a*?]{1,2}",
+            Pattern::case_sensitive,
+            Expression::case_sensitive,
+        );
+        // What the index does not know.
+        let other = prop_oneof![
+            3 => Just(None),
+            1 => Just(Some(Condition::HttpRequestMethod(vec!["GET".to_owned()]))),
+            1 => Just(Some(Condition::HttpRequestMethod(vec!["PUT".to_owned()]))),
+        ];
+        (hosts, paths, other).prop_map(|(hosts, paths, other)| {
+            let mut conditions = Vec::from_iter(other);
             if !hosts.is_empty() {
-                conditions.push(Condition::host_header(hosts.iter().map(String::as_str)));
+                conditions.push(Condition::HostHeader(hosts));
             }
             if !paths.is_empty() {
-                conditions.push(Condition::path_pattern(paths.iter().map(String::as_str)));
+                conditions.push(Condition::PathPattern(paths));
             }
             conditions
         })
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
         #[test]
         fn the_index_finds_what_a_scan_finds(
             rules in vec(conditions(), 0..12),

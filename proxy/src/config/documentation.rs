@@ -28,7 +28,7 @@ additional_certificates = [{}]
 mutual_authentication = { mode = "verify" }
 default_action = {}
 [[listener.rule]]
-condition = [{ path_pattern = {}, host_header = {} }]
+condition = [{ path_pattern = {}, host_header = {}, http_header = {}, query_string = [{}] }]
 action = { type = "forward", target_group = [{}], stickiness = {} }
 [[listener.rule]]
 action = { type = "redirect" }
@@ -133,30 +133,6 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "listener.rule.transform",
         "rule = [{ transform = [{ type = 'url-rewrite' }] }]",
-    ),
-    (
-        "listener.rule.condition.path_pattern.regex_values",
-        "rule = [{ condition = [{ path_pattern = { regex_values = ['^/'] } }] }]",
-    ),
-    (
-        "listener.rule.condition.host_header.regex_values",
-        "rule = [{ condition = [{ host_header = { regex_values = ['a'] } }] }]",
-    ),
-    (
-        "listener.rule.condition.http_request_method",
-        "rule = [{ condition = [{ http_request_method = ['GET'] }] }]",
-    ),
-    (
-        "listener.rule.condition.http_header",
-        "rule = [{ condition = [{ http_header = { name = 'X', values = ['1'] } }] }]",
-    ),
-    (
-        "listener.rule.condition.query_string",
-        "rule = [{ condition = [{ query_string = [{ value = '2' }] }] }]",
-    ),
-    (
-        "listener.rule.condition.source_ip",
-        "rule = [{ condition = [{ source_ip = ['10.0.0.0/8'] }] }]",
     ),
     (
         "listener.rule.action.type",

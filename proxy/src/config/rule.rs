@@ -7,7 +7,7 @@ use lintel_common::config_file::{Table, Value};
 use super::build::Groups;
 use super::listener::Front;
 use super::{action, condition, listener, not_supported, values};
-use crate::rule::{Condition, Rule};
+use crate::rule::{Comparison, Condition, Pattern, Rule};
 
 const HIGHEST_PRIORITY: u32 = 50_000;
 /// What an ALB allows in one rule; more works here.
@@ -89,25 +89,41 @@ fn conditions(table: &mut Table<'_>) -> Vec<Condition> {
 }
 
 fn warn_of_quotas(value: &Value<'_>, conditions: &[Condition]) {
-    let patterns = || {
-        conditions.iter().flat_map(|condition| match condition {
-            Condition::PathPattern(patterns) | Condition::HostHeader(patterns) => patterns,
-        })
-    };
-    let values = patterns().count();
+    let counts = conditions.iter().map(values_and_wildcards);
+    let (values, wildcards) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     if values > ALB_VALUES {
         value.warn(
             format_args!("has {values} values, which works here but not on an ALB"),
             format_args!("an ALB takes at most {ALB_VALUES} in a rule"),
         );
     }
-    let wildcards: usize = patterns()
-        .map(|pattern| pattern.as_str().matches(['*', '?']).count())
-        .sum();
     if wildcards > ALB_WILDCARDS {
         value.warn(
             format_args!("has {wildcards} wildcards, which works here but not on an ALB"),
             format_args!("an ALB takes at most {ALB_WILDCARDS} in a rule"),
         );
+    }
+}
+
+fn values_and_wildcards(condition: &Condition) -> (usize, usize) {
+    match condition {
+        Condition::PathPattern(values)
+        | Condition::HostHeader(values)
+        | Condition::HttpHeader { values, .. } => {
+            let wildcards = values.iter().map(|value| match value {
+                Comparison::Wildcards(pattern) => pattern.wildcards(),
+                Comparison::Regex(_) => 0,
+            });
+            (values.len(), wildcards.sum())
+        }
+        Condition::QueryString(parameters) => {
+            let wildcards = parameters.iter().map(|parameter| {
+                let key = parameter.key.as_ref().map_or(0, Pattern::wildcards);
+                key + parameter.value.wildcards()
+            });
+            (parameters.len(), wildcards.sum())
+        }
+        Condition::HttpRequestMethod(methods) => (methods.len(), 0),
+        Condition::SourceIp(networks) => (networks.len(), 0),
     }
 }

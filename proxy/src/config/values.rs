@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lintel_common::config_file::{Table, Value};
+
+use crate::rule::ExpressionError;
 use lintel_common::tls::TlsError;
 
 /// What a time may be.
@@ -183,4 +185,12 @@ pub(super) fn report_tls(place: &Value<'_>, error: &TlsError) {
         .split_once("; ")
         .unwrap_or((&message, "replace the file"));
     place.error(wrong, right);
+}
+
+/// A regular expression that cannot be used.
+pub(super) fn refuse_regex(value: &Value<'_>, error: &ExpressionError) {
+    value.error(
+        format_args!("`{}` cannot be used as a regex: {error}", value.shown()),
+        "write one in an ALB's dialect: no look-around, back-references, atomic groups, possessive quantifiers, \\p{..}",
+    );
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::Rule;
-use super::condition::{Condition, Subject};
+use super::condition::{Comparison, Condition, Subject};
 
 /// A rule with more pairs of a host and a path than this is found by its hosts alone.
 const MOST_PAIRS: usize = 1024;
@@ -80,19 +80,18 @@ fn keys(rule: &Rule) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let (mut endings, mut beginnings) = (any(), any());
     for condition in &rule.conditions {
         match condition {
-            Condition::HostHeader(patterns) => {
+            Condition::HostHeader(values) => {
                 let reversed = |ending: &[u8]| ending.iter().rev().copied().collect();
-                endings = patterns
+                endings = values
                     .iter()
-                    .map(|pattern| reversed(pattern.ending()))
+                    .map(|value| reversed(value.ending()))
                     .collect();
             }
-            Condition::PathPattern(patterns) => {
-                beginnings = patterns
-                    .iter()
-                    .map(|pattern| pattern.beginning().to_vec())
-                    .collect();
+            Condition::PathPattern(values) => {
+                let beginning = |value: &Comparison| value.beginning().to_vec();
+                beginnings = values.iter().map(beginning).collect();
             }
+            _ => {}
         }
     }
     (endings, beginnings)

@@ -1,6 +1,6 @@
 //! Wildcard patterns: `*` stands for any number of characters, `?` for exactly one; the whole text must match.
 //!
-//! Regular expressions are not here.
+//! Regular expressions are `expression`'s.
 
 /// A pattern, cut at its `*` when the configuration is read, so that a match does no work over again.
 ///
@@ -10,10 +10,13 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
-    /// What stands between the `*`; one piece: no `*` at all. Lower case if case does not matter.
+    /// What stands between the `*`, with [`ANY`] for a `?`; one piece: no `*` at all. Lower case if case does not matter.
     pieces: Vec<Vec<u8>>,
     case: Case,
 }
+
+/// Stands for any one character: no text that is matched has this one.
+const ANY: u8 = 0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Case {
@@ -21,24 +24,64 @@ enum Case {
     Insensitive,
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Symbol {
+    /// `*`
+    Some,
+    /// `?`
+    One,
+    Literal(u8),
+}
+
+impl Symbol {
+    fn of(byte: u8) -> Self {
+        match byte {
+            b'*' => Self::Some,
+            b'?' => Self::One,
+            byte => Self::Literal(byte),
+        }
+    }
+}
+
 impl Pattern {
     pub fn case_sensitive(text: &str) -> Self {
-        Self::new(text, Case::Sensitive)
+        Self::new(text, text.bytes().map(Symbol::of), Case::Sensitive)
     }
 
     pub fn case_insensitive(text: &str) -> Self {
-        Self::new(text, Case::Insensitive)
+        Self::new(text, text.bytes().map(Symbol::of), Case::Insensitive)
     }
 
-    fn new(text: &str, case: Case) -> Self {
-        let folded = match case {
-            Case::Sensitive => text.to_owned(),
-            Case::Insensitive => text.to_ascii_lowercase(),
-        };
-        let pieces = folded
-            .split('*')
-            .map(|piece| piece.as_bytes().to_vec())
-            .collect();
+    /// Case does not matter; a backslash makes `*`, `?` or a backslash mean itself. `None` if it stands before anything
+    /// else.
+    pub fn with_escapes(text: &str) -> Option<Self> {
+        let mut symbols = Vec::with_capacity(text.len());
+        let mut bytes = text.bytes();
+        while let Some(byte) = bytes.next() {
+            symbols.push(match byte {
+                b'\\' => match bytes.next()? {
+                    escaped @ (b'*' | b'?' | b'\\') => Symbol::Literal(escaped),
+                    _ => return None,
+                },
+                byte => Symbol::of(byte),
+            });
+        }
+        Some(Self::new(text, symbols, Case::Insensitive))
+    }
+
+    fn new(text: &str, symbols: impl IntoIterator<Item = Symbol>, case: Case) -> Self {
+        let (mut pieces, mut piece) = (Vec::new(), Vec::new());
+        for symbol in symbols {
+            match symbol {
+                Symbol::Some => pieces.push(std::mem::take(&mut piece)),
+                Symbol::One => piece.push(ANY),
+                Symbol::Literal(byte) => piece.push(match case {
+                    Case::Sensitive => byte,
+                    Case::Insensitive => byte.to_ascii_lowercase(),
+                }),
+            }
+        }
+        pieces.push(piece);
         Self {
             text: text.to_owned(),
             pieces,
@@ -51,17 +94,23 @@ impl Pattern {
         &self.text
     }
 
+    /// How many `*` and `?` it has.
+    pub fn wildcards(&self) -> usize {
+        let symbols = self.pieces.iter().flatten();
+        self.pieces.len() - 1 + symbols.map(|&byte| usize::from(byte == ANY)).sum::<usize>()
+    }
+
     /// What every matching text begins with; lower case if case does not matter.
     pub(super) fn beginning(&self) -> &[u8] {
         let first = self.pieces.first().map_or(&[][..], Vec::as_slice);
-        let end = first.iter().position(|&byte| byte == b'?');
+        let end = first.iter().position(|&byte| byte == ANY);
         &first[..end.unwrap_or(first.len())]
     }
 
     /// What every matching text ends with; lower case if case does not matter.
     pub(super) fn ending(&self) -> &[u8] {
         let last = self.pieces.last().map_or(&[][..], Vec::as_slice);
-        let wildcard = last.iter().rposition(|&byte| byte == b'?');
+        let wildcard = last.iter().rposition(|&byte| byte == ANY);
         &last[wildcard.map_or(0, |at| at + 1)..]
     }
 
@@ -104,7 +153,7 @@ impl Pattern {
                 Case::Sensitive => have,
                 Case::Insensitive => have.to_ascii_lowercase(),
             };
-            want == b'?' || want == have
+            want == ANY || want == have
         })
     }
 }
@@ -164,6 +213,33 @@ mod tests {
             Pattern::case_insensitive("*.Example.COM").as_str(),
             "*.Example.COM"
         );
+    }
+
+    #[test]
+    fn a_backslash_makes_a_wildcard_a_character() {
+        let cases = [
+            (r"a\*b", "a*b", true),
+            (r"a\*b", "axb", false),
+            (r"a\?b", "A?B", true),
+            (r"a\?b", "axb", false),
+            (r"a\\b", r"a\b", true),
+            (r"\**", "*x", true),
+            (r"\**", "x", false),
+            (r"\\*", r"\x", true),
+            ("v?", "V2", true),
+        ];
+        for (text, subject, expected) in cases {
+            let pattern = Pattern::with_escapes(text).expect("escapes that are");
+            assert_eq!(pattern.matches(subject), expected, "{text} on {subject}");
+        }
+        for wrong in [r"\", r"a\b", r"\\\"] {
+            assert_eq!(Pattern::with_escapes(wrong), None, "{wrong}");
+        }
+        let wildcards = [(r"\*\?\\", 0), ("*?a*", 3), ("a", 0), ("", 0)];
+        for (text, count) in wildcards {
+            let pattern = Pattern::with_escapes(text).expect("escapes that are");
+            assert_eq!(pattern.wildcards(), count, "{text}");
+        }
     }
 
     #[test]

@@ -1,3 +1,4 @@
-//! Rules and actions as an ALB has them, through a running proxy.
+//! Rules and actions as an ALB has them, through a running proxy: one table for each kind.
 
+mod conditions;
 mod forward;

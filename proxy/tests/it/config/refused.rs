@@ -331,8 +331,88 @@ const RULE: &[(&str, &str)] = &[
         "10:31: error: listener[0].rule[0].condition[0].host_header[0]: `a.com:80` is not a pattern; write letters, digits, - and . with the wildcards * and ?, without a port",
     ),
     (
-        "priority = 1\ncondition = [{ source_ip = ['10.0.0.0/8'] }]",
-        "10:28: error: listener[0].rule[0].condition[0].source_ip: `source_ip` is not supported yet; leave it out",
+        "priority = 1\ncondition = [{ path_pattern = { regex_values = [] } }]",
+        "10:31: error: listener[0].rule[0].condition[0].path_pattern: is empty, so it can never match; write at least one value",
+    ),
+    (
+        "priority = 1\ncondition = [{ path_pattern = {} }]",
+        "10:31: error: listener[0].rule[0].condition[0].path_pattern.values: is missing; add `values = [...]`",
+    ),
+    (
+        "priority = 1\ncondition = [{ path_pattern = { regex_values = ['^/a++$'] } }]",
+        "10:49: error: listener[0].rule[0].condition[0].path_pattern.regex_values[0]: `^/a++$` cannot be used as a regex: possessive quantifiers are not supported; write one in an ALB's dialect: no look-around, back-references, atomic groups, possessive quantifiers, \\p{..}",
+    ),
+    (
+        "priority = 1\ncondition = [{ host_header = { values = ['a.com'], regex_values = ['(?=a)'] } }]",
+        "10:68: error: listener[0].rule[0].condition[0].host_header.regex_values[0]: `(?=a)` cannot be used as a regex: look-around, including look-ahead and look-behind, is not supported; write one in an ALB's dialect: no look-around, back-references, atomic groups, possessive quantifiers, \\p{..}",
+    ),
+    (
+        "priority = 1\ncondition = [{ host_header = ['a_b.com'] }]",
+        "10:31: error: listener[0].rule[0].condition[0].host_header[0]: `a_b.com` is not a pattern; write letters, digits, - and . with the wildcards * and ?, without a port",
+    ),
+    (
+        "priority = 1\ncondition = [{ http_header = { values = ['1'] } }]",
+        "10:30: error: listener[0].rule[0].condition[0].http_header.name: is missing; add `name = \"X-Canary\"`",
+    ),
+    (
+        "priority = 1\ncondition = [{ http_header = { name = 'X-A' } }]",
+        "10:30: error: listener[0].rule[0].condition[0].http_header.values: is missing; add `values = [...]`",
+    ),
+    (
+        "priority = 1\ncondition = [{ http_header = { name = 'X-*', values = ['1'] } }]",
+        "10:39: error: listener[0].rule[0].condition[0].http_header.name: `X-*` is not the name of a header; write a name such as \"X-Canary\", without wildcards",
+    ),
+    (
+        "priority = 1\ncondition = [{ http_header = { name = 'host', values = ['1'] } }]",
+        "10:39: error: listener[0].rule[0].condition[0].http_header.name: is for host_header; write { host_header = [...] }",
+    ),
+    (
+        "priority = 1\ncondition = [{ http_header = { name = 'X-A', values = ['ä'] } }]",
+        "10:56: error: listener[0].rule[0].condition[0].http_header.values[0]: `ä` is not a pattern; write visible ASCII with the wildcards * and ?",
+    ),
+    (
+        "priority = 1\ncondition = [{ http_header = { name = 'X-A', values = [' a'] } }]",
+        "10:56: error: listener[0].rule[0].condition[0].http_header.values[0]: ` a` can never match; leave out the blanks around it, as they are no part of a header's value",
+    ),
+    (
+        "priority = 1\ncondition = [{ query_string = [{ key = 'v' }] }]",
+        "10:32: error: listener[0].rule[0].condition[0].query_string[0].value: is missing; add `value = \"2\"`",
+    ),
+    (
+        "priority = 1\ncondition = [{ query_string = [{ key = '', value = '2' }] }]",
+        "10:40: error: listener[0].rule[0].condition[0].query_string[0].key: is empty; leave it out for any key",
+    ),
+    (
+        "priority = 1\ncondition = [{ query_string = ['2'] }]",
+        "10:32: error: listener[0].rule[0].condition[0].query_string[0]: is a string; write a table, in { } or under a [header]",
+    ),
+    (
+        "priority = 1\ncondition = [{ query_string = [{ value = 'a\\b' }] }]",
+        "10:42: error: listener[0].rule[0].condition[0].query_string[0].value: `a\\b` has a backslash that escapes nothing; write \\\\ for a backslash, \\* and \\? for characters that are no wildcards",
+    ),
+    (
+        "priority = 1\ncondition = [{ http_request_method = ['get'] }]",
+        "10:39: error: listener[0].rule[0].condition[0].http_request_method[0]: `get` is not a method; write capital letters, - and _, such as \"GET\"",
+    ),
+    (
+        "priority = 1\ncondition = [{ http_request_method = [] }]",
+        "10:38: error: listener[0].rule[0].condition[0].http_request_method: is empty, so it can never match; write at least one value",
+    ),
+    (
+        "priority = 1\ncondition = [{ source_ip = ['10.0.0.1'] }]",
+        "10:29: error: listener[0].rule[0].condition[0].source_ip[0]: `10.0.0.1` is not a network; write an address and a length, such as \"10.0.0.0/8\" or \"2001:db8::1/128\"",
+    ),
+    (
+        "priority = 1\ncondition = [{ source_ip = ['10.0.0.0/33'] }]",
+        "10:29: error: listener[0].rule[0].condition[0].source_ip[0]: `10.0.0.0/33` is not a network; write an address and a length, such as \"10.0.0.0/8\" or \"2001:db8::1/128\"",
+    ),
+    (
+        "priority = 1\ncondition = [{ source_ip = ['255.255.255.255/32'] }]",
+        "10:29: error: listener[0].rule[0].condition[0].source_ip[0]: `255.255.255.255/32` is nobody's address; leave it out, as an ALB refuses it",
+    ),
+    (
+        "priority = 1\ncondition = [{ source_ip = ['10.0.0.1/32'] }, { source_ip = ['10.0.0.2/32'] }]",
+        "10:61: error: listener[0].rule[0].condition[1].source_ip: listener[0].rule[0].condition[0] is a source_ip too; put all values into one condition: any of them may match",
     ),
     (
         "priority = 1\ntransform = [{}]\ncondition = [{ path_pattern = ['/'] }]",

@@ -1,0 +1,255 @@
+//! Regular expressions in an ALB's dialect: what the crate `regex` knows, without what an ALB refuses. Matching takes time
+//! linear in the text, and what an expression may take of memory is bounded, so that no request can cost more than its size.
+//!
+//! All texts here are visible ASCII: letters, digits and the like mean those of ASCII.
+
+use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::ast::{self, Ast, Flag, FlagsItemKind};
+use thiserror::Error;
+
+/// Compiled, and of the automaton that grows while matching: each of as much at most.
+const SIZE_LIMIT: usize = 256 * 1024;
+
+#[derive(Debug, Clone)]
+pub struct Expression {
+    regex: Regex,
+    case_matters: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ExpressionError {
+    /// What the crate says of it.
+    #[error("{0}")]
+    Syntax(String),
+    #[error("{0} are not supported")]
+    NotSupported(&'static str),
+    #[error("it is too large when compiled")]
+    TooLarge,
+    #[error("it holds something that is not visible ASCII")]
+    NotAscii,
+}
+
+impl Expression {
+    pub fn case_sensitive(text: &str) -> Result<Self, ExpressionError> {
+        Self::new(text, true)
+    }
+
+    pub fn case_insensitive(text: &str) -> Result<Self, ExpressionError> {
+        Self::new(text, false)
+    }
+
+    fn new(text: &str, case_matters: bool) -> Result<Self, ExpressionError> {
+        if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(ExpressionError::NotAscii);
+        }
+        let parsed = ast::parse::Parser::new().parse(text);
+        let parsed = parsed.map_err(|error| ExpressionError::Syntax(error.kind().to_string()))?;
+        ast::visit(&parsed, Dialect)?;
+        let regex = RegexBuilder::new(text)
+            .unicode(false)
+            .case_insensitive(!case_matters)
+            .size_limit(SIZE_LIMIT)
+            .dfa_size_limit(SIZE_LIMIT)
+            .build()
+            .map_err(|error| match error {
+                regex::Error::CompiledTooBig(_) => ExpressionError::TooLarge,
+                error => ExpressionError::Syntax(last_line(&error.to_string())),
+            })?;
+        Ok(Self {
+            regex,
+            case_matters,
+        })
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        self.regex.as_str()
+    }
+
+    /// Anywhere in the text, unless the expression says `^` or `$`.
+    pub fn matches(&self, text: &str) -> bool {
+        self.regex.is_match(text.as_bytes())
+    }
+}
+
+/// The crate shows the expression and points into it; what is wrong comes last.
+fn last_line(message: &str) -> String {
+    let last = message.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str() && self.case_matters == other.case_matters
+    }
+}
+
+impl Eq for Expression {}
+
+/// Refuses what means something else, or nothing, on an ALB; look-around, back-references and atomic groups the crate does
+/// not know either.
+struct Dialect;
+
+impl ast::Visitor for Dialect {
+    type Output = ();
+    type Err = ExpressionError;
+
+    fn finish(self) -> Result<(), ExpressionError> {
+        Ok(())
+    }
+
+    fn visit_pre(&mut self, part: &Ast) -> Result<(), ExpressionError> {
+        let refused = match part {
+            // `a++`, which the crate reads as `(a+)+`.
+            Ast::Repetition(outer) if matches!(&*outer.ast, Ast::Repetition(_)) => {
+                "possessive quantifiers"
+            }
+            Ast::ClassUnicode(_) => UNICODE,
+            Ast::Flags(flags) => return flags_of(&flags.flags),
+            Ast::Group(group) => match group.flags() {
+                Some(flags) => return flags_of(flags),
+                None => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        Err(ExpressionError::NotSupported(refused))
+    }
+
+    fn visit_class_set_item_pre(
+        &mut self,
+        item: &ast::ClassSetItem,
+    ) -> Result<(), ExpressionError> {
+        match item {
+            ast::ClassSetItem::Unicode(_) => Err(ExpressionError::NotSupported(UNICODE)),
+            _ => Ok(()),
+        }
+    }
+}
+
+const UNICODE: &str = "Unicode classes";
+
+fn flags_of(flags: &ast::Flags) -> Result<(), ExpressionError> {
+    for item in &flags.items {
+        match item.kind {
+            // `(?R)`, which the crate takes for a flag about line ends.
+            FlagsItemKind::Flag(Flag::CRLF) => {
+                return Err(ExpressionError::NotSupported("recursive patterns"));
+            }
+            FlagsItemKind::Flag(Flag::Unicode) => {
+                return Err(ExpressionError::NotSupported(UNICODE));
+            }
+            FlagsItemKind::Flag(_) | FlagsItemKind::Negation => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn it_is_searched_for_and_not_anchored() {
+        let cases = [
+            ("b", "abc", true),
+            ("^b", "abc", false),
+            ("^/v[0-9]+/", "/v12/x", true),
+            ("^/v[0-9]+/$", "/v12/x", false),
+            (r"\.(jpe?g|png)$", "/a.jpeg", true),
+            (r"\.(jpe?g|png)$", "/a.jpeg/", false),
+            ("", "", true),
+            (r"^\d{3}$", "123", true),
+            ("(?i)^/A", "/a", true),
+            ("^/A", "/a", false),
+        ];
+        for (regex, text, expected) in cases {
+            let expression = Expression::case_sensitive(regex).expect("valid");
+            assert_eq!(expression.matches(text), expected, "{regex} on {text}");
+        }
+        let expression = Expression::case_insensitive("^www").expect("valid");
+        assert!(expression.matches("WWW.example.com"));
+        assert_ne!(Ok(expression), Expression::case_sensitive("^www"));
+    }
+
+    #[test]
+    fn what_an_alb_refuses_is_refused() {
+        for regex in [
+            "a(?=b)",
+            "a(?!b)",
+            "(?<=a)b",
+            "(?<!a)b",
+            r"(a)\1",
+            "(?>a)",
+            "a++",
+            "a*+",
+            "a?+",
+            "a{1,2}+",
+            "(?R)",
+            "(?1)",
+            r"\p{L}",
+            r"\pL",
+            r"\P{Greek}",
+            r"[\p{L}]",
+            "(?u)a",
+            "(?R:a)",
+            "a(",
+            "[a",
+            "*a",
+            "a{2,1}",
+            "ä",
+            "a\tb",
+            "(a{200}){200}",
+            r"\",
+        ] {
+            assert!(Expression::case_sensitive(regex).is_err(), "{regex}");
+        }
+        for regex in [
+            "a+?",
+            "(a+)+",
+            "(?:a|b){2,3}",
+            "(?P<n>a)",
+            "(?<n>a)",
+            r"[^\d\s]",
+            r"\+\+",
+        ] {
+            assert!(Expression::case_sensitive(regex).is_ok(), "{regex}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_line() {
+        let cases = [
+            ("a++", "possessive quantifiers are not supported"),
+            ("(?R)", "recursive patterns are not supported"),
+            ("[a", "unclosed character class"),
+            (
+                "a(?=b)",
+                "look-around, including look-ahead and look-behind, is not supported",
+            ),
+            ("(a{200}){200}", "it is too large when compiled"),
+        ];
+        for (regex, expected) in cases {
+            let error = Expression::case_sensitive(regex).expect_err("refused");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_hostile_expression_takes_no_time() {
+        let expression = Expression::case_sensitive("^(([a-z])+.)+[A-Z]([a-z])+$").expect("valid");
+        let begun = Instant::now();
+        assert!(!expression.matches(&"a".repeat(16 * 1024)));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(regex in "[ -~]{0,20}", text in "[ -~]{0,40}") {
+            if let Ok(expression) = Expression::case_insensitive(&regex) {
+                expression.matches(&text);
+            }
+        }
+    }
+}
