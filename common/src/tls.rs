@@ -14,7 +14,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache};
 use rustls::{CipherSuite, ProtocolVersion, ServerConfig};
 
-pub use certificate::load_certified_key;
+pub use certificate::{load_certified_key, not_after};
 pub use client::TargetTls;
 pub use mutual::{MutualAuthentication, TrustStore, client_certificate_failure};
 pub use policy::SslPolicy;

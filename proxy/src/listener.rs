@@ -34,17 +34,25 @@ use crate::model::{LoadBalancerSettings, ProtocolVersion};
 use crate::rule::{RuleInput, RuleTable};
 
 /// What one listener does, as of the last reload. A request keeps the one it began with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Routes {
     pub settings: Arc<LoadBalancerSettings>,
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Where clients are asked for certificates.
-    pub certificates: Option<ClientCertificates>,
+    pub tls: Option<Tls>,
     /// As bound.
     pub port: u16,
     pub rules: RuleTable,
     /// A forward action's index points in here.
     pub groups: Arc<[Group]>,
+}
+
+/// What an HTTPS listener has of its files.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    pub config: Arc<rustls::ServerConfig>,
+    /// When the first of its certificates expires, in seconds of Unix time.
+    pub not_after: Option<i64>,
+    /// Where clients are asked for certificates.
+    pub clients: Option<Arc<ClientCertificates>>,
 }
 
 /// One worker's side of a listener.
@@ -246,7 +254,9 @@ impl Handler for Listener {
     }
 
     fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
-        self.routes.load().tls.clone()
+        let routes = self.routes.load();
+        let tls = routes.tls.as_ref()?;
+        Some(Arc::clone(&tls.config))
     }
 
     fn options(&self) -> Option<Rc<Options>> {
@@ -293,7 +303,7 @@ fn certificates<'r>(
     routes: &'r Routes,
     connection: &'r Connection,
 ) -> Option<(&'r ClientCertificates, &'r [u8])> {
-    let told = routes.certificates.as_ref()?;
+    let told = routes.tls.as_ref()?.clients.as_deref()?;
     let tls = connection.tls.as_ref()?;
     let lines = || told.lines(&tls.client_certificates).into_boxed_slice();
     Some((told, connection.kept.get_or_init(lines)))

@@ -1,6 +1,7 @@
 //! What runs: workers, listeners, target groups with their health checks and discovery, the admin endpoints; started,
 //! changed by a reload, and stopped in order. All of it is looked after by one control thread; requests never come here.
 
+mod certificates;
 mod control;
 mod reload;
 

@@ -30,6 +30,9 @@ pub struct Metrics {
     pub redirects: IntCounter,
     pub access_log_dropped: IntCounter,
     pub reloads: IntCounterVec,
+    pub certificate_reloads: IntCounterVec,
+    /// Of the first certificate that expires, by the listener's port.
+    pub certificate_expiry: IntGaugeVec,
     elb_responses: IntCounterVec,
     request_count: IntCounterVec,
     target_responses: IntCounterVec,
@@ -102,6 +105,16 @@ impl Metrics {
                 "Configuration reloads, by result: applied or refused",
                 &["result"],
             )?,
+            certificate_reloads: new.counters(
+                "certificate_reload_count_total",
+                "Changes of listeners' certificate files, by result: applied or refused",
+                &["result"],
+            )?,
+            certificate_expiry: new.gauges(
+                "certificate_expiry_timestamp_seconds",
+                "When the first of a listener's certificates expires, in Unix time",
+                &["listener"],
+            )?,
             elb_responses: new.counters(
                 "httpcode_elb_total",
                 "Responses that the load balancer made itself, by status code; 460 = the client left first",
@@ -147,6 +160,7 @@ impl Metrics {
         };
         for result in ["applied", "refused"] {
             metrics.reloads.with_label_values(&[result]);
+            metrics.certificate_reloads.with_label_values(&[result]);
         }
         Ok(metrics)
     }
@@ -255,10 +269,14 @@ mod tests {
         metrics.elb_response(502);
         metrics.healthy_hosts.with_label_values(&["app"]).set(1);
         metrics.unhealthy_hosts.with_label_values(&["app"]).set(1);
+        metrics
+            .certificate_expiry
+            .with_label_values(&["443"])
+            .set(1);
         let families = metrics.registry.gather();
         assert_eq!(
             families.len(),
-            18,
+            20,
             "every series shows up once it has a value"
         );
         for family in families {

@@ -26,6 +26,12 @@ pub fn load_certified_key(chain: &Path, key: &Path) -> Result<CertifiedKey, TlsE
     })
 }
 
+/// When the certificate itself, not its issuers', expires, in seconds of Unix time.
+pub fn not_after(certified: &CertifiedKey) -> Option<i64> {
+    let (_, leaf) = x509_parser::parse_x509_certificate(certified.cert.first()?).ok()?;
+    Some(leaf.validity().not_after.timestamp())
+}
+
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|source| TlsError::Read {
         path: path.to_owned(),

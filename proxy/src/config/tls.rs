@@ -1,6 +1,7 @@
 //! What an HTTPS listener has beside the keys of every listener: certificates, security policy, mutual authentication.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use lintel_common::config_file::{Kind, Table, Value};
 use lintel_common::tls::{self, MutualAuthentication, SslPolicy, TlsError, TrustStore};
@@ -181,22 +182,53 @@ fn certificate(value: &Value<'_>, directory: &Path) -> Option<CertificateFiles> 
                 chain: chain_path?,
                 key: key_path?,
             };
-            if let Err(error) = tls::load_certified_key(&files.chain, &files.key) {
-                let place = match &error {
-                    TlsError::NoKey { .. }
-                    | TlsError::EncryptedKey { .. }
-                    | TlsError::Key { .. }
-                    | TlsError::KeyMismatch { .. } => key,
-                    TlsError::Pem { path, .. } | TlsError::Read { path, .. }
-                        if *path == files.key =>
-                    {
-                        key
+            match tls::load_certified_key(&files.chain, &files.key) {
+                Ok(certified) => {
+                    if let Some(chain) = &chain {
+                        warn_of_expiry(chain, tls::not_after(&certified), SystemTime::now());
                     }
-                    _ => chain,
-                };
-                values::report_tls(&place.unwrap_or_else(|| value.clone()), &error);
+                }
+                Err(error) => {
+                    let place = match &error {
+                        TlsError::NoKey { .. }
+                        | TlsError::EncryptedKey { .. }
+                        | TlsError::Key { .. }
+                        | TlsError::KeyMismatch { .. } => key,
+                        TlsError::Pem { path, .. } | TlsError::Read { path, .. }
+                            if *path == files.key =>
+                        {
+                            key
+                        }
+                        _ => chain,
+                    };
+                    values::report_tls(&place.unwrap_or_else(|| value.clone()), &error);
+                }
             }
             Some(files)
         })
         .flatten()
+}
+
+/// Clients refuse what has expired; that it soon will is told while there is time.
+fn warn_of_expiry(chain: &Value<'_>, not_after: Option<i64>, now: SystemTime) {
+    const SOON: i64 = 30 * DAY;
+    const DAY: i64 = 24 * 60 * 60;
+    let since = now.duration_since(SystemTime::UNIX_EPOCH);
+    let now = since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    });
+    let Some(left) = not_after.map(|not_after| not_after - now) else {
+        return;
+    };
+    if left <= 0 {
+        chain.warn(
+            "has expired; clients that look will not connect",
+            "renew the certificate",
+        );
+    } else if left < SOON {
+        chain.warn(
+            format_args!("expires in {} days", left / DAY),
+            "renew the certificate",
+        );
+    }
 }

@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
+use super::certificates;
 use super::reload::target_tls;
 use super::{GroupInUse, Overview, ReloadError, Request, StartError, StopReport};
 use crate::access_log::writer::AccessLog;
@@ -61,6 +62,8 @@ pub(super) struct Control {
     pub groups: Vec<RunningGroup>,
     pub metrics: Arc<Metrics>,
     pub tickets: Arc<dyn ProducesTickets>,
+    /// The files of HTTPS listeners as they were when their TLS was made.
+    pub certificates_seen: certificates::Seen,
     pub workers: Vec<Worker>,
     pub overview: Arc<ArcSwap<Overview>>,
     addresses: Vec<SocketAddr>,
@@ -101,6 +104,7 @@ impl Control {
         };
         let (sender, ended) = mpsc::channel(workers);
         let mut control = Self {
+            certificates_seen: certificates::see(&model),
             model,
             listeners: HashMap::new(),
             retired: Vec::new(),
@@ -205,9 +209,15 @@ impl Control {
     }
 
     async fn serve_requests(&mut self, queue: &mut mpsc::Receiver<Request>, shutdown: &Shutdown) {
+        let mut look = tokio::time::interval(certificates::LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let request = tokio::select! {
                 request = queue.recv() => request,
+                _ = look.tick() => {
+                    self.look_at_certificates().await;
+                    continue;
+                }
                 () = shutdown.requested() => return,
             };
             match request {
@@ -296,6 +306,15 @@ impl Control {
             }
         });
         let groups = groups.collect();
+        let expiry = &self.metrics.certificate_expiry;
+        expiry.reset();
+        for running in self.listeners.values() {
+            let routes = running.routes.load();
+            if let Some(not_after) = routes.tls.as_ref().and_then(|tls| tls.not_after) {
+                let port = routes.port.to_string();
+                expiry.with_label_values(&[&port]).set(not_after);
+            }
+        }
         self.overview.store(Arc::new(Overview { groups }));
     }
 }

@@ -4,17 +4,16 @@
 
 use std::sync::Arc;
 
-use lintel_common::tls::{self, MutualAuthentication, SslPolicy, TargetTls};
+use lintel_common::tls::TargetTls;
 use serde::Serialize;
 
 use super::control::{Control, ListenerKey, RunningGroup, RunningListener, bind, keyed};
-use super::{ReloadError, StartError};
-use crate::forward::client_certificate::ClientCertificates;
+use super::{ReloadError, StartError, certificates};
 use crate::forward::{Group, RetryBudget};
 use crate::listener::Routes;
 use crate::model::{
     ListenerProtocol, ListenerSettings, LoadBalancerSettings, Model, ProtocolVersion,
-    TargetGroupSettings, TargetProtocol, TlsSettings,
+    TargetGroupSettings, TargetProtocol,
 };
 use crate::target_group::TargetGroup;
 
@@ -37,6 +36,7 @@ impl Control {
         needs_restart(&self.model.load_balancer, &model.load_balancer)?;
         // `workers = 0` may be resolved differently when the machine's cores change; the threads stay what they are.
         model.load_balancer.workers = self.workers.len();
+        let seen = certificates::see(&model);
         let groups = self.groups_of(&model);
         let tls = target_tls(&model, &groups)?;
         let routing = self.routing_groups(&model, &groups, &tls);
@@ -76,6 +76,7 @@ impl Control {
             }
         }
         self.model = model;
+        self.certificates_seen = seen;
         self.publish();
         tracing::info!(?changes, "configuration reloaded");
         Ok(changes)
@@ -127,41 +128,21 @@ impl Control {
         groups: &Arc<[Group]>,
     ) -> Result<Routes, StartError> {
         let settings = Arc::new(model.load_balancer.clone());
-        let (tls, certificates) = match &listener.protocol {
-            ListenerProtocol::Http => (None, None),
-            ListenerProtocol::Https(tls) => (
-                Some(self.tls(tls, settings.enable_http2)?),
-                client_certificates(tls),
-            ),
+        let tls = match &listener.protocol {
+            ListenerProtocol::Http => None,
+            ListenerProtocol::Https(tls) => Some(certificates::make(
+                tls,
+                settings.enable_http2,
+                Arc::clone(&self.tickets),
+            )?),
         };
         Ok(Routes {
             settings,
             tls,
-            certificates,
             port,
             rules: listener.rules.clone(),
             groups: Arc::clone(groups),
         })
-    }
-
-    fn tls(
-        &self,
-        settings: &TlsSettings,
-        http2: bool,
-    ) -> Result<Arc<rustls::ServerConfig>, StartError> {
-        let certificates = std::iter::once(&settings.certificate)
-            .chain(&settings.additional_certificates)
-            .map(|files| tls::load_certified_key(&files.chain, &files.key))
-            .collect::<Result<Vec<_>, _>>()?;
-        let policy = SslPolicy::by_name(&settings.ssl_policy)
-            .ok_or_else(|| StartError::SslPolicy(settings.ssl_policy.clone()))?;
-        Ok(tls::server_config(
-            certificates,
-            policy,
-            http2,
-            Arc::clone(&self.tickets),
-            &settings.mutual_authentication,
-        )?)
     }
 
     fn replace_groups(
@@ -245,19 +226,6 @@ impl Control {
             .extend(before.iter().filter(gone).map(|known| known.name.clone()));
         changes
     }
-}
-
-/// What targets are told of clients' certificates, where they are asked for.
-fn client_certificates(settings: &TlsSettings) -> Option<ClientCertificates> {
-    let verified = match settings.mutual_authentication {
-        MutualAuthentication::Off => return None,
-        MutualAuthentication::Passthrough => false,
-        MutualAuthentication::Verify(_) => true,
-    };
-    Some(ClientCertificates {
-        verified,
-        fields: settings.certificate_fields.clone(),
-    })
 }
 
 /// TLS towards the targets of each group: what the group has, unless its files or names have changed.

@@ -1,6 +1,7 @@
 //! What an ALB does with TLS towards clients, beyond what the handshakes themselves show.
 
 use std::path::Path;
+use std::time::Duration;
 
 use lintel_proxy::config;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, SerialNumber, date_time_ymd};
@@ -8,8 +9,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::harness::client::get;
-use super::harness::tls::{Identity, write_authority, write_certificates, write_revocation_list};
-use super::harness::{Proxy, Setup, Target};
+use super::harness::tls::{
+    Identity, SITE, write_authority, write_certificate, write_certificates, write_revocation_list,
+};
+use super::harness::{Proxy, Setup, Target, until};
 
 fn warnings(policy: &str) -> Vec<String> {
     let target = Target::saying("well");
@@ -267,4 +270,84 @@ fn mistakes_in_mutual_authentication_are_named() {
     ] {
         assert_eq!(found(mutual), [line], "{mutual}");
     }
+}
+
+/// Which certificate a new connection is shown.
+fn shown(proxy: &Proxy) -> CertificateDer<'static> {
+    let client = proxy.connect_tls();
+    let session = client.into_stream().conn;
+    session.peer_certificates().unwrap()[0].clone()
+}
+
+#[test]
+fn certificate_files_that_change_are_taken_over_and_bad_ones_are_not() {
+    let target = Target::saying("well");
+    let proxy = Setup::to([target.address]).https().start();
+    let series = format!(
+        "certificate_expiry_timestamp_seconds{{listener=\"{}\"}}",
+        proxy.port()
+    );
+    let directory = proxy.path("");
+    let (first, expiry) = (shown(&proxy), proxy.metric(&series));
+    assert!(expiry > 0);
+    let mut old = proxy.connect_tls();
+    assert_eq!(old.get("/").status(), 200);
+
+    // Half of a change, and then nonsense: the pair before stays.
+    write_certificate(&directory, "new", &SITE);
+    std::fs::copy(directory.join("new.pem"), directory.join("site.pem")).unwrap();
+    let refused = "certificate_reload_count_total{result=\"refused\"}";
+    proxy.wait_for_metric(refused, 1);
+    assert_eq!(shown(&proxy), first);
+    assert_eq!(proxy.metric(&series), expiry);
+
+    std::fs::copy(directory.join("new.key"), directory.join("site.key")).unwrap();
+    until("another certificate", || shown(&proxy) != first);
+    let second = shown(&proxy);
+    std::fs::remove_file(directory.join("site.pem")).unwrap();
+    proxy.wait_for_metric(refused, 2);
+    assert_eq!(shown(&proxy), second);
+    assert_eq!(old.get("/").status(), 200, "connections go on");
+}
+
+#[test]
+fn a_certificate_that_expires_is_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let found = |days: i64| {
+        let soon = std::time::SystemTime::now() + Duration::from_secs(3600);
+        let apart = Duration::from_secs(24 * 3600 * days.unsigned_abs());
+        let expires = if days < 0 { soon - apart } else { soon + apart };
+        let identity = Identity::of_authority(|params| params.not_after = expires.into());
+        identity.write(directory.path(), "site");
+        let text = "[[target_group]]\nname = 'app'\nport = 1\ntargets = ['10.0.0.1']\n[[listener]]\nport = 443\n\
+                    protocol = 'HTTPS'\ncertificate = { chain = 'site.pem', key = 'site.key' }\n\
+                    default_action = { type = 'forward', target_group = 'app' }\n";
+        let loaded = config::parse(text, &directory.path().join("f.toml")).unwrap();
+        loaded
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let place = format!(
+        "{}/f.toml:8:25: warning: listener[0].certificate.chain",
+        directory.path().display()
+    );
+    assert_eq!(found(31), [""; 0]);
+    assert_eq!(
+        found(29),
+        [format!(
+            "{place}: expires in 29 days; renew the certificate"
+        )]
+    );
+    assert_eq!(
+        found(0),
+        [format!("{place}: expires in 0 days; renew the certificate")]
+    );
+    assert_eq!(
+        found(-1),
+        [format!(
+            "{place}: has expired; clients that look will not connect; renew the certificate"
+        )]
+    );
 }

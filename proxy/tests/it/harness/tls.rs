@@ -166,6 +166,14 @@ impl Identity {
         Self { certificate, key }
     }
 
+    /// `FILE.pem` and `FILE.key`.
+    pub fn write(&self, directory: &Path, file: &str) {
+        let pem = self.certificate.pem();
+        std::fs::write(directory.join(format!("{file}.pem")), pem).unwrap();
+        let key = self.key.serialize_pem();
+        std::fs::write(directory.join(format!("{file}.key")), key).unwrap();
+    }
+
     fn params(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
