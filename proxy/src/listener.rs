@@ -33,6 +33,9 @@ use crate::http1::{RequestHead, ResponseHead};
 use crate::model::{LoadBalancerSettings, ProtocolVersion};
 use crate::rule::{RuleInput, RuleTable};
 
+/// On one connection; as an ALB.
+const MOST_HTTP2_REQUESTS: u64 = 10_000;
+
 /// What one listener does, as of the last reload. A request keeps the one it began with.
 #[derive(Debug, Clone)]
 pub struct Routes {
@@ -292,6 +295,7 @@ pub fn server_options(settings: &LoadBalancerSettings, active: &prometheus::IntG
         request_header_timeout: settings.request_header_timeout,
         idle_timeout: settings.idle_timeout,
         client_keep_alive: Some(settings.client_keep_alive),
+        max_http2_requests: Some(MOST_HTTP2_REQUESTS),
         date_header: false,
         active_connections: Some(active.clone()),
         ..Options::default()

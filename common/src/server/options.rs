@@ -23,6 +23,8 @@ pub struct Options {
     pub max_header_fields: usize,
     /// Streams at once on an HTTP/2 connection. Default 128.
     pub max_concurrent_streams: u32,
+    /// Requests on an HTTP/2 connection before its client is told to open another one. Default: no limit.
+    pub max_http2_requests: Option<u64>,
     /// Add `Date` to responses without one. Default true.
     pub date_header: bool,
     /// Counts open connections, upgraded ones included.
@@ -40,6 +42,7 @@ impl Default for Options {
             max_head_size: 64 * 1024,
             max_header_fields: 128,
             max_concurrent_streams: 128,
+            max_http2_requests: None,
             date_header: true,
             active_connections: None,
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Request;
 
 use crate::harness::http2::{Http2, connect, empty, request, whole};
-use crate::harness::{Proxy, Setup, Target, ok};
+use crate::harness::{PATIENCE, Proxy, Setup, Target, ok};
 
 fn behind(target: &Target) -> Proxy {
     Setup::to([target.address]).https().start()
@@ -105,4 +105,39 @@ async fn a_client_that_only_resets_is_sent_away() {
         drop(response);
     }
     panic!("1500 requests, all of them reset, and the connection lives");
+}
+
+/// As at an ALB, which tells clients to open another connection then.
+#[tokio::test]
+async fn after_ten_thousand_requests_a_connection_says_goodbye_and_loses_nothing() {
+    let proxy = Setup::to([])
+        .https()
+        .rule_action(
+            1,
+            "{ path_pattern = ['/*'] }",
+            "{ type = 'fixed-response', status_code = '204' }",
+        )
+        .start();
+    let client = Http2::connect(proxy.address()).await;
+    let mut answered = 0;
+    let refused = loop {
+        let batch = (0..100).map(|_| client.send(request("GET", "/", empty())));
+        let (good, bad): (Vec<_>, Vec<_>) = futures_util::future::join_all(batch)
+            .await
+            .into_iter()
+            .partition(Result::is_ok);
+        answered += good.len();
+        if let Some(error) = bad.into_iter().find_map(Result::err) {
+            break error;
+        }
+        assert!(answered < 11_000, "it goes on for ever");
+    };
+    assert!(
+        refused.is_canceled() || refused.is_closed(),
+        "never sent: {refused:?}"
+    );
+    assert!(answered >= 10_000, "{answered}");
+    let ended = tokio::time::timeout(PATIENCE, client.driver).await;
+    assert!(ended.unwrap().unwrap().is_ok(), "an end in order");
+    assert_eq!(Http2::connect(proxy.address()).await.get("/").await.0, 204);
 }

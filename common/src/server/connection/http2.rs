@@ -127,6 +127,11 @@ async fn drive<H: Handler>(
     let mut requests = builder.handshake::<_, Bytes>(stream).await?;
     let (mut told, mut sent_away) = (false, false);
     loop {
+        let most = options.max_http2_requests;
+        if most.is_some_and(|most| connection.activity.requests() >= most) {
+            // Those under way are answered, and those that its client sends before it hears of this.
+            called.set(true);
+        }
         let next = poll_fn(|cx| {
             if called.get() && !told {
                 told = true;
