@@ -2,11 +2,12 @@
 
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Program, Target, Wire, ok, until};
+use crate::harness::{Program, Setup, Target, Wire, ok, until};
 
 const MIB: usize = 1024 * 1024;
 const BODY: usize = 256 * MIB;
@@ -141,4 +142,26 @@ fn what_a_spike_took_comes_back() {
     until("what the spike took", || {
         program.memory() <= before + before / 2 + LEFT
     });
+}
+
+/// Each makes the rules, the TLS and the groups anew.
+#[test]
+fn reloads_leave_nothing_behind() {
+    let target = Target::saying("well");
+    let setup =
+        Setup::to([target.address])
+            .https()
+            .rule(1, "{ path_pattern = ['/rule'] }", "ruled");
+    let program = Program::start(&setup, Stdio::null());
+    let reload_often = |times| {
+        for _ in 0..times {
+            let reloaded = program
+                .admin("POST /reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            assert_eq!(reloaded.status(), 200, "{}", reloaded.text());
+        }
+        program.memory()
+    };
+    let before = reload_often(100);
+    let after = reload_often(200);
+    assert!(after < before + 2 * 1024, "{before} KiB, then {after} KiB");
 }

@@ -253,9 +253,9 @@ fn a_certificate_that_cannot_be_read_changes_nothing() {
     assert_eq!(proxy.connect_tls().get("/").text(), "app");
 }
 
-#[test]
-fn a_websocket_stays_open() {
-    let target = Target::scripted(|connection| {
+/// Says again what it hears.
+fn websockets() -> Target {
+    Target::scripted(|connection| {
         let stream = connection.stream().try_clone()?;
         let mut socket = tungstenite::accept(stream).map_err(std::io::Error::other)?;
         while let Ok(message) = socket.read() {
@@ -264,7 +264,12 @@ fn a_websocket_stays_open() {
             }
         }
         Ok(())
-    });
+    })
+}
+
+#[test]
+fn a_websocket_stays_open() {
+    let target = websockets();
     let setup = Setup::to([target.address]);
     let proxy = setup.clone().start();
     let (mut socket, _) = tungstenite::client("ws://a/ws", proxy.stream()).unwrap();
@@ -281,13 +286,22 @@ fn a_websocket_stays_open() {
 
 /// The path's rule, the second target and a second listener come and go all the time.
 #[test]
-fn fifty_reloads_under_load_cost_no_request() {
-    let (one, two) = (Target::saying("app"), Target::saying("app"));
-    let plain = Setup::to([one.address]);
-    let other = Setup::to([one.address, two.address])
+fn two_hundred_reloads_under_load_cost_no_request_and_no_websocket() {
+    let (one, two, sockets) = (Target::saying("app"), Target::saying("app"), websockets());
+    let to_sockets = |setup: Setup| {
+        let forward = "{ type = 'forward', target_group = 'sockets' }";
+        setup
+            .other_group("sockets", &[sockets.address])
+            .rule_action(2, "{ path_pattern = ['/ws'] }", forward)
+    };
+    let plain = to_sockets(Setup::to([one.address]));
+    let other = to_sockets(Setup::to([one.address, two.address]))
         .rule(1, "{ path_pattern = ['/rule'] }", "app")
         .with("client_keep_alive = 77");
     let proxy = plain.clone().start();
+    let mut open: Vec<_> = (0..10)
+        .map(|_| tungstenite::client("ws://a/ws", proxy.stream()).unwrap().0)
+        .collect();
     let (answered, done) = (AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let _done = SetAtEnd(&done);
@@ -299,7 +313,7 @@ fn fifty_reloads_under_load_cost_no_request() {
                 }
             });
         }
-        for _ in 0..25 {
+        for nth in 0..100 {
             let second = listener(free_address(), "second");
             for setup in [&other.clone().more(&second), &plain] {
                 proxy.reload(setup).unwrap();
@@ -308,11 +322,18 @@ fn fifty_reloads_under_load_cost_no_request() {
                     answered.load(SeqCst) > before
                 });
             }
+            let message = tungstenite::Message::text(format!("after {nth}"));
+            for socket in &mut open {
+                socket.send(message.clone()).unwrap();
+                assert_eq!(socket.read().unwrap(), message);
+            }
         }
     });
     let answered = answered.load(SeqCst);
+    drop(open);
+    proxy.wait_for_metric("active_connection_count{side=\"client\"}", 0);
     let stopped = proxy.stop();
-    assert_eq!(stopped.log.len(), answered);
+    assert_eq!(stopped.log.len(), answered + 10);
     assert!(stopped.log.iter().all(|line| line["reason"].is_null()));
 }
 

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::tls::write_certificates;
 use super::{Message, Setup, Target, Wire, eventually, until};
 
 pub struct Program {
@@ -36,6 +37,7 @@ impl Program {
 
     pub fn start(setup: &Setup, stderr: Stdio) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        write_certificates(directory.path());
         let admin = free_address();
         let setup = setup.clone().with(&format!("admin = '{admin}'"));
         std::fs::write(directory.path().join("lintel-proxy.toml"), setup.text()).unwrap();
