@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use lintel_proxy::model::{
-    HealthCheckProtocol, HealthCheckSettings, Matcher, ProtocolVersion, Retry, TargetGroupSettings,
-    TargetProtocol, TargetSettings,
+    Algorithm, HealthCheckProtocol, HealthCheckSettings, Matcher, ProtocolVersion, Retry,
+    TargetGroupSettings, TargetProtocol, TargetSettings, UnhealthyStateRouting,
 };
 use lintel_proxy::target_group::TargetGroup;
 
@@ -38,6 +38,10 @@ fn settings(targets: u8) -> TargetGroupSettings {
         retry: Retry::Safe,
         protocol: TargetProtocol::Http,
         protocol_version: ProtocolVersion::Http1,
+        algorithm: Algorithm::RoundRobin,
+        slow_start: Duration::ZERO,
+        unhealthy_state_routing: UnhealthyStateRouting::default(),
+        only_zone: None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! file with an error yields no model.
 
 mod action;
+mod balancing;
 mod build;
 mod condition;
 mod health_check;
@@ -13,6 +14,7 @@ mod load_balancer;
 mod not_supported;
 mod redirect;
 mod rule;
+mod target;
 mod target_group;
 mod tls;
 mod values;

@@ -152,6 +152,9 @@ impl Forwarder<'_> {
                 Why::Gone(error) => return Err(error),
                 Why::Unconnected(error) => {
                     let ours = error == GatewayError::NoDescriptors;
+                    if !ours {
+                        target.count_error();
+                    }
                     if ours || retry == Retry::None || Instant::now() >= give_up {
                         return Err(error);
                     }
@@ -164,6 +167,9 @@ impl Forwarder<'_> {
                         && client.is_untouched()
                         && may_replay(request, &failure);
                     if !replay {
+                        if failure.error == GatewayError::TargetClosed {
+                            target.count_error();
+                        }
                         return Err(failure.error);
                     }
                     self.group.budget.charge();

@@ -25,7 +25,7 @@ const FIRST_CHECKS: Duration = Duration::from_secs(1);
 /// balancers do not fall into step. The mean is the interval.
 const JITTER: std::ops::RangeInclusive<f64> = 0.95..=1.05;
 
-/// Checks the group's targets, and lets go of draining ones in time, until a stop is requested.
+/// Checks the group's targets, and has it do in time what time makes due, until a stop is requested.
 pub async fn run(group: Arc<TargetGroup>, shutdown: Shutdown) {
     tokio::select! {
         () = shutdown.requested() => {}
@@ -40,7 +40,7 @@ async fn follow(group: &TargetGroup) {
     let mut newest = None;
     loop {
         changes.mark_unchanged();
-        let next_deadline = group.end_deregistrations(Instant::now());
+        let next_due = group.advance(Instant::now());
 
         let new = group.registrations_after(newest);
         let step = (FIRST_CHECKS / new.len().max(1) as u32).min(FIRST_CHECK_STEP);
@@ -48,7 +48,7 @@ async fn follow(group: &TargetGroup) {
             checks.push(check_repeatedly(group, registration, step * at as u32));
             newest = Some(registration);
         }
-        wait(&mut changes, next_deadline, &mut checks).await;
+        wait(&mut changes, next_due, &mut checks).await;
     }
 }
 

@@ -32,6 +32,7 @@ use crate::gateway_error::{self, GatewayError};
 use crate::http1::{RequestHead, ResponseHead};
 use crate::model::{LoadBalancerSettings, ProtocolVersion};
 use crate::rule::{RuleInput, RuleTable};
+use crate::target_group::Target;
 
 /// On one connection; as an ALB.
 const MOST_HTTP2_REQUESTS: u64 = 10_000;
@@ -96,6 +97,17 @@ enum Answer {
         exchange: Box<Http2Exchange>,
         trailers: bool,
     },
+}
+
+impl Answer {
+    /// A target's head, and who sent it.
+    fn target(&mut self) -> Option<(&mut ResponseHead, &Target)> {
+        match self {
+            Self::Own(_) => None,
+            Self::Target { head, exchange, .. } => Some((head, &*exchange.target)),
+            Self::Http2Target { head, exchange, .. } => Some((head, &*exchange.target)),
+        }
+    }
 }
 
 impl Listener {
@@ -209,7 +221,7 @@ impl Listener {
             group,
             settings,
         };
-        let answer = match client.http2() {
+        let mut answer = match client.http2() {
             Some(stream) if group.version != ProtocolVersion::Http1 => {
                 let forwarded = Box::pin(forwarder.forward(Http2, &request, stream, record)).await;
                 forwarded.map(|(head, exchange)| Answer::Http2Target {
@@ -228,8 +240,13 @@ impl Listener {
             }
         };
         buffers.give_back(request.head);
-        if let Ok(Answer::Target { head, .. } | Answer::Http2Target { head, .. }) = &answer {
+        if let Ok(answer) = &mut answer
+            && let Some((head, target)) = answer.target()
+        {
             record.target_answered(head.status());
+            if head.status() >= 500 {
+                target.count_error();
+            }
         }
         answer
     }

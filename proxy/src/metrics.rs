@@ -1,5 +1,5 @@
 //! Every series of the proxy, in one struct with a registry of its own. Names follow the ALB's CloudWatch metrics; labels
-//! come from closed sets only: target group, status code or class, side, result.
+//! come from closed sets only: target group, Availability Zone, status code or class, side, result.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use prometheus::{
     Registry,
 };
 
-use crate::target_group::TargetGroup;
+use crate::health_check::state::State;
+use crate::target_group::{TargetGroup, TargetHealthDescription};
 
 /// Upper bounds in seconds: from what loopback takes to what the default time-outs allow.
 const RESPONSE_TIME_BUCKETS: &[f64] = &[
@@ -41,8 +42,18 @@ pub struct Metrics {
     target_tls_negotiation_errors: IntCounterVec,
     unhealthy_routing_requests: IntCounterVec,
     retries: IntCounterVec,
-    healthy_hosts: IntGaugeVec,
-    unhealthy_hosts: IntGaugeVec,
+    hosts: HostCounts,
+}
+
+/// Taken from the groups whenever somebody asks.
+#[derive(Debug)]
+struct HostCounts {
+    healthy: IntGaugeVec,
+    unhealthy: IntGaugeVec,
+    anomalous: IntGaugeVec,
+    mitigated: IntGaugeVec,
+    healthy_state_routing: IntGaugeVec,
+    unhealthy_state_routing: IntGaugeVec,
 }
 
 /// The series of one target group, looked up once.
@@ -146,7 +157,7 @@ impl Metrics {
             )?,
             unhealthy_routing_requests: new.counters(
                 "unhealthy_routing_request_count_total",
-                "Requests sent to targets that are not known to be healthy, because none was or those that were had failed it",
+                "Requests sent to targets that are not known to be healthy, because too few were or those that were had failed it",
                 group,
             )?,
             retries: new.counters(
@@ -154,8 +165,7 @@ impl Metrics {
                 "Further attempts at requests that certainly had not run",
                 group,
             )?,
-            healthy_hosts: new.gauges("healthy_host_count", "Targets in state healthy", group)?,
-            unhealthy_hosts: new.gauges("unhealthy_host_count", "Targets in state unhealthy", group)?,
+            hosts: HostCounts::new(&new)?,
             registry: registry.clone(),
         };
         for result in ["applied", "refused"] {
@@ -196,21 +206,87 @@ impl Metrics {
 
     /// The series as text. Host counts are taken from the groups now, so that they never lag behind.
     pub fn render<'a>(&self, groups: impl Iterator<Item = &'a TargetGroup>) -> String {
-        use crate::health_check::state::State;
-        self.healthy_hosts.reset();
-        self.unhealthy_hosts.reset();
-        for group in groups {
-            let health = group.target_health();
-            let count = |state| health.iter().filter(|target| target.state == state).count();
-            let set = |gauge: &IntGaugeVec, hosts: usize| {
-                gauge
-                    .with_label_values(&[group.name()])
-                    .set(i64::try_from(hosts).unwrap_or(i64::MAX));
-            };
-            set(&self.healthy_hosts, count(State::Healthy));
-            set(&self.unhealthy_hosts, count(State::Unhealthy));
-        }
+        self.hosts.take(groups);
         lintel_common::metrics::render(&self.registry)
+    }
+}
+
+impl HostCounts {
+    fn new(new: &Registered<'_>) -> Result<Self, prometheus::Error> {
+        let zoned = &["target_group", "availability_zone"];
+        let group = &["target_group"];
+        Ok(Self {
+            healthy: new.gauges("healthy_host_count", "Targets in state healthy", zoned)?,
+            unhealthy: new.gauges("unhealthy_host_count", "Targets in state unhealthy", zoned)?,
+            anomalous: new.gauges(
+                "anomalous_host_count",
+                "Targets that stand out by their errors",
+                zoned,
+            )?,
+            mitigated: new.gauges(
+                "mitigated_host_count",
+                "Targets that get less because they stood out by their errors",
+                zoned,
+            )?,
+            healthy_state_routing: new.gauges(
+                "healthy_state_routing",
+                "1 while requests go to healthy targets",
+                group,
+            )?,
+            unhealthy_state_routing: new.gauges(
+                "unhealthy_state_routing",
+                "1 while requests go to all registered targets, as too few are healthy",
+                group,
+            )?,
+        })
+    }
+
+    fn take<'a>(&self, groups: impl Iterator<Item = &'a TargetGroup>) {
+        let all = [
+            &self.healthy,
+            &self.unhealthy,
+            &self.anomalous,
+            &self.mitigated,
+            &self.healthy_state_routing,
+            &self.unhealthy_state_routing,
+        ];
+        for gauge in all {
+            gauge.reset();
+        }
+        for group in groups {
+            let name = group.name();
+            let fail_open = group.is_fail_open();
+            let routing = |gauge: &IntGaugeVec, so| {
+                gauge.with_label_values(&[name]).set(i64::from(so));
+            };
+            routing(&self.healthy_state_routing, !fail_open);
+            routing(&self.unhealthy_state_routing, fail_open);
+            let health = group.target_health();
+            if health.is_empty() {
+                // An empty label is none.
+                self.count(name, "", &[]);
+            }
+            for target in &health {
+                let zone = target.availability_zone.as_deref().unwrap_or_default();
+                self.count(name, zone, std::slice::from_ref(target));
+            }
+        }
+    }
+
+    fn count(&self, group: &str, zone: &str, targets: &[TargetHealthDescription]) {
+        let add = |gauge: &IntGaugeVec, is_one: &dyn Fn(&TargetHealthDescription) -> bool| {
+            let hosts = targets.iter().filter(|target| is_one(target)).count();
+            let gauge = gauge.with_label_values(&[group, zone]);
+            gauge.add(i64::try_from(hosts).unwrap_or(i64::MAX));
+        };
+        add(&self.healthy, &|target| target.state == State::Healthy);
+        add(&self.unhealthy, &|target| target.state == State::Unhealthy);
+        add(&self.anomalous, &|target| {
+            target.anomaly_detection.result == "anomalous"
+        });
+        add(&self.mitigated, &|target| {
+            target.anomaly_detection.mitigation_in_effect == "yes"
+        });
     }
 }
 
@@ -267,16 +343,16 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.group("app");
         metrics.elb_response(502);
-        metrics.healthy_hosts.with_label_values(&["app"]).set(1);
-        metrics.unhealthy_hosts.with_label_values(&["app"]).set(1);
         metrics
             .certificate_expiry
             .with_label_values(&["443"])
             .set(1);
+        let group = TargetGroup::new(crate::target_group::tests::settings(&[]));
+        metrics.hosts.take(std::iter::once(&*group));
         let families = metrics.registry.gather();
         assert_eq!(
             families.len(),
-            20,
+            24,
             "every series shows up once it has a value"
         );
         for family in families {

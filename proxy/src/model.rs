@@ -38,6 +38,8 @@ pub struct LoadBalancerSettings {
     pub client_keep_alive: Duration,
     pub enable_http2: bool,
     pub access_logs: Option<AccessLogs>,
+    /// Where this node is.
+    pub availability_zone: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +133,12 @@ pub struct TargetGroupSettings {
     pub retry: Retry,
     pub protocol: TargetProtocol,
     pub protocol_version: ProtocolVersion,
+    pub algorithm: Algorithm,
+    /// `ZERO` = off.
+    pub slow_start: Duration,
+    pub unhealthy_state_routing: UnhealthyStateRouting,
+    /// Cross-zone load balancing is off: only the targets of this zone, the load balancer's, get requests.
+    pub only_zone: Option<String>,
 }
 
 /// What targets speak.
@@ -139,6 +147,49 @@ pub enum ProtocolVersion {
     Http1,
     Http2,
     Grpc,
+}
+
+/// `load_balancing_algorithm_type`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    RoundRobin,
+    LeastOutstandingRequests,
+    WeightedRandom { anomaly_mitigation: bool },
+}
+
+impl Algorithm {
+    pub fn mitigates_anomalies(self) -> bool {
+        let mitigating = Self::WeightedRandom {
+            anomaly_mitigation: true,
+        };
+        self == mitigating
+    }
+}
+
+/// With fewer healthy targets than this, requests go to all registered ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnhealthyStateRouting {
+    /// At least 1.
+    pub minimum_healthy_targets_count: u32,
+    /// 1 to 100 of the registered targets; `None` = off.
+    pub minimum_healthy_targets_percentage: Option<u32>,
+}
+
+impl Default for UnhealthyStateRouting {
+    fn default() -> Self {
+        Self {
+            minimum_healthy_targets_count: 1,
+            minimum_healthy_targets_percentage: None,
+        }
+    }
+}
+
+impl UnhealthyStateRouting {
+    /// Either of the two is enough.
+    pub fn begins(self, healthy: usize, registered: usize) -> bool {
+        let share = self.minimum_healthy_targets_percentage.unwrap_or_default() as usize;
+        healthy < self.minimum_healthy_targets_count as usize || healthy * 100 < share * registered
+    }
 }
 
 /// How targets are spoken to.

@@ -1,14 +1,17 @@
 //! A target group: who may take the next request, and who takes it. Every worker shares it; choosing costs one snapshot
-//! load and one atomic increment. What changes the snapshot (registration, health, draining) is in `registry`, on the
-//! control side, behind a lock that requests never touch. Checks are sent by `health_check`, names looked up by
+//! load and one atomic increment. What changes the snapshot (registration, health, draining, slow start, weights) is in
+//! `registry`, on the control side, behind a lock that requests never touch. Checks are sent by `health_check`, names looked up by
 //! `discovery`; this knows neither.
 
 pub mod algorithm;
+mod anomaly;
 mod registry;
+mod slow_start;
+mod snapshot;
 pub mod target;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,9 +26,11 @@ use crate::health_check::state::{Outcome, State};
 use crate::model::{Discovery, Retry, TargetGroupSettings, TargetSettings};
 
 pub use registry::{Check, Registration};
+pub use snapshot::{Choice, NoTarget};
 pub use target::{InFlight, Target};
 
 use registry::Registry;
+use snapshot::Snapshot;
 
 #[derive(Debug)]
 pub struct TargetGroup {
@@ -44,32 +49,6 @@ pub struct TargetGroup {
 #[repr(align(128))]
 struct Cursor(AtomicUsize);
 
-/// What requests see of the group.
-#[derive(Debug)]
-struct Snapshot {
-    /// The healthy targets; when there are none, every registered one.
-    eligible: Box<[Arc<Target>]>,
-    /// The other registered ones: better than no answer for a request that every eligible target has failed.
-    others: Box<[Arc<Target>]>,
-    /// The eligible ones are not known to be healthy.
-    fail_open: bool,
-    retry: Retry,
-}
-
-#[derive(Debug, Clone)]
-pub struct Choice {
-    pub target: Arc<Target>,
-    /// Chosen although no target is known to be healthy.
-    pub fail_open: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoTarget {
-    /// None, or only draining ones.
-    NoneRegistered,
-    AllTried,
-}
-
 /// One target as `/target-health` shows it, fields in that order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TargetHealthDescription {
@@ -80,6 +59,16 @@ pub struct TargetHealthDescription {
     pub reason: Option<&'static str>,
     pub description: Option<Cow<'static, str>>,
     pub in_flight: usize,
+    pub anomaly_detection: AnomalyDetection,
+}
+
+/// In the words of DescribeTargetHealth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct AnomalyDetection {
+    /// `normal` or `anomalous`
+    pub result: &'static str,
+    /// `yes` or `no`
+    pub mitigation_in_effect: &'static str,
 }
 
 impl TargetGroup {
@@ -108,28 +97,13 @@ impl TargetGroup {
     /// The target for a request that `tried` have already failed. Call [`Target::begin`] at once.
     pub fn choose(&self, tried: &[Arc<Target>]) -> Result<Choice, NoTarget> {
         let snapshot = self.snapshot.load();
-        if snapshot.eligible.is_empty() {
-            return Err(NoTarget::NoneRegistered);
-        }
         let turn = self.cursor.0.fetch_add(1, Ordering::Relaxed);
-        let untried = |target: &Arc<Target>| {
-            !tried
-                .iter()
-                .any(|tried| tried.address() == target.address())
-        };
-        if let Some(target) = algorithm::round_robin(&snapshot.eligible, turn, untried) {
-            return Ok(Choice {
-                target: Arc::clone(target),
-                fail_open: snapshot.fail_open,
-            });
-        }
-        match algorithm::round_robin(&snapshot.others, turn, untried) {
-            Some(target) => Ok(Choice {
-                target: Arc::clone(target),
-                fail_open: true,
-            }),
-            None => Err(NoTarget::AllTried),
-        }
+        snapshot.choose(turn, tried)
+    }
+
+    /// The target at that address, if it may take requests: where a client sticks. Call [`Target::begin`] at once.
+    pub fn eligible(&self, address: SocketAddr) -> Option<Choice> {
+        self.snapshot.load().eligible(address)
     }
 
     /// How targets are spoken to where TLS is asked for, by the group's protocol or by its health checks.
@@ -143,7 +117,12 @@ impl TargetGroup {
     }
 
     pub fn has_healthy_target(&self) -> bool {
-        !self.snapshot.load().fail_open
+        self.snapshot.load().has_healthy
+    }
+
+    /// Too few targets are healthy: requests go to all registered ones.
+    pub fn is_fail_open(&self) -> bool {
+        self.snapshot.load().fail_open
     }
 
     pub fn target_health(&self) -> Vec<TargetHealthDescription> {
@@ -161,6 +140,27 @@ impl TargetGroup {
     /// The targets that discovery knows now, besides those of the file. Those gone from both start draining.
     pub fn discovered(&self, targets: Vec<TargetSettings>) {
         self.change(|registry| registry.discovered(targets, Instant::now()));
+    }
+
+    /// Registers a target by hand, besides those of the file and of discovery. Whether it was not registered already.
+    pub fn register(&self, target: TargetSettings) -> bool {
+        self.change(|registry| registry.register(target, Instant::now()))
+    }
+
+    /// Deregisters a target, wherever it came from: it starts draining. Whether there is such a one.
+    pub fn deregister(&self, address: SocketAddr) -> bool {
+        let mut known = false;
+        self.change(|registry| {
+            let changed = registry.deregister(address, Instant::now());
+            known = changed.is_some();
+            changed.unwrap_or_default()
+        });
+        known
+    }
+
+    /// Only targets of one zone get requests, so that one without a zone would get none.
+    pub fn is_zonal(&self) -> bool {
+        self.registry().is_zonal()
     }
 
     /// Whether a rule or default action forwards to this group. If not, its targets are `unused` and not checked. A new
@@ -196,20 +196,27 @@ impl TargetGroup {
 
     /// The result of a check. Ignored if the registration has ended meanwhile.
     pub(crate) fn record(&self, registration: Registration, outcome: Outcome) {
-        self.change(|registry| registry.record(registration, outcome));
+        self.change(|registry| registry.record(registration, outcome, Instant::now()));
     }
 
-    /// Lets go of draining targets whose last request has ended or whose delay is over. Returns when the next delay is.
-    pub(crate) fn end_deregistrations(&self, now: Instant) -> Option<Instant> {
-        self.registry().end_deregistrations(now)
+    /// Does what time has made due: lets go of draining targets whose last request has ended or whose delay is over, ends
+    /// slow starts, looks for anomalous targets. Returns when something will be due again.
+    pub(crate) fn advance(&self, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        self.change(|registry| {
+            let changed = registry.advance(now);
+            next = registry.next_due();
+            changed
+        });
+        next
     }
 
-    /// Changes the registry and, if that says so, what requests see; in one lock, so that snapshots are published in
+    /// Changes the registry and, if that says that it did, what requests see; in one lock, so that snapshots are published in
     /// the order of their changes.
-    fn change(&self, change: impl FnOnce(&mut Registry) -> bool) {
+    fn change(&self, change: impl FnOnce(&mut Registry) -> bool) -> bool {
         let mut registry = self.registry();
         if !change(&mut registry) {
-            return;
+            return false;
         }
         let next = registry.snapshot();
         if registry.is_in_use() {
@@ -217,9 +224,10 @@ impl TargetGroup {
         }
         self.snapshot.store(Arc::new(next));
         self.changes.send_replace(());
+        true
     }
 
-    /// Says so once when the group loses its last healthy target, and once when it has one again.
+    /// Says so once when too few targets are healthy, and once when enough are again.
     fn tell_fail_open(&self, next: &Snapshot) {
         let target_group = self.name.as_str();
         match (self.snapshot.load().fail_open, next.fail_open) {
@@ -232,7 +240,7 @@ impl TargetGroup {
             (false, true) => {
                 tracing::warn!(
                     target_group,
-                    "no healthy target is left: requests go to all registered ones"
+                    "too few targets are healthy: requests go to all registered ones"
                 );
             }
             (true, false) => tracing::info!(target_group, "requests go to healthy targets"),

@@ -13,7 +13,9 @@ pub(super) fn model(root: &mut Table<'_>, directory: &Path) -> Model {
     let group_tables = root.tables("target_group");
     let target_groups: Vec<TargetGroupSettings> = group_tables
         .iter()
-        .filter_map(|value| value.table(|table| target_group::read(table, directory)))
+        .filter_map(|value| {
+            value.table(|table| target_group::read(table, directory, &load_balancer))
+        })
         .collect();
     refuse_repeated_names(&group_tables, &target_groups);
 

@@ -75,10 +75,6 @@ const REFUSED: &[(&str, &str)] = &[
         "load_balancer.health_check_logs",
         "health_check_logs = { path = '-' }",
     ),
-    (
-        "load_balancer.availability_zone",
-        "availability_zone = 'us-east-1a'",
-    ),
     ("load_balancer.secret_key_files", "secret_key_files = ['a']"),
     (
         "target_group.discovery.auto_scaling_group",
@@ -89,19 +85,6 @@ const REFUSED: &[(&str, &str)] = &[
         "discovery = { dns = 'app', region = 'us-east-1' }",
     ),
     ("target_group.target_type", "target_type = 'lambda'"),
-    (
-        "target_group.load_balancing_algorithm_type",
-        "load_balancing_algorithm_type = 'weighted_random'",
-    ),
-    (
-        "target_group.load_balancing_anomaly_mitigation",
-        "load_balancing_anomaly_mitigation = 'on'",
-    ),
-    (
-        "target_group.load_balancing_cross_zone_enabled",
-        "load_balancing_cross_zone_enabled = 'false'",
-    ),
-    ("target_group.slow_start", "slow_start = 30"),
     (
         "target_group.stickiness.enabled",
         "stickiness = { enabled = true }",
@@ -117,14 +100,6 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "target_group.stickiness.cookie_name",
         "stickiness = { cookie_name = 'SESSION' }",
-    ),
-    (
-        "target_group.target_group_health.unhealthy_state_routing.minimum_healthy_targets_count",
-        "target_group_health = { unhealthy_state_routing = { minimum_healthy_targets_count = 2 } }",
-    ),
-    (
-        "target_group.target_group_health.unhealthy_state_routing.minimum_healthy_targets_percentage",
-        "target_group_health = { unhealthy_state_routing = { minimum_healthy_targets_percentage = '50' } }",
     ),
     (
         "listener.routing_http_response_server_enabled",

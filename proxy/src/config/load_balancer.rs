@@ -34,6 +34,7 @@ impl Default for LoadBalancerSettings {
             client_keep_alive: Duration::from_secs(3600),
             enable_http2: true,
             access_logs: None,
+            availability_zone: None,
         }
     }
 }
@@ -96,6 +97,9 @@ fn settings(table: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
             .get("access_logs")
             .and_then(|value| value.table(|logs| access_logs(logs, directory)))
             .flatten(),
+        availability_zone: table
+            .get("availability_zone")
+            .and_then(|value| values::zone(&value)),
     }
 }
 
@@ -116,12 +120,7 @@ fn refuse_what_is_planned(table: &mut Table<'_>) {
     not_supported::flag(table, "preserve_host_header", false);
     not_supported::flag(table, "enable_xff_client_port", false);
     not_supported::flag(table, "enable_tls_version_and_cipher_suite_headers", false);
-    for key in [
-        "connection_logs",
-        "health_check_logs",
-        "availability_zone",
-        "secret_key_files",
-    ] {
+    for key in ["connection_logs", "health_check_logs", "secret_key_files"] {
         not_supported::key(table, key);
     }
 }

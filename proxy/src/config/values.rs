@@ -48,18 +48,24 @@ impl Seconds {
 
     fn read(self, value: &Value<'_>) -> Option<Duration> {
         let seconds = value.number()?;
-        let least = self.alb_least.unwrap_or(self.least);
-        if !(self.least..=self.most).contains(&seconds) {
+        let (least, most) = (self.alb_least.unwrap_or(self.least), self.most);
+        let zero = if self.least == 0.0 && least > 0.0 {
+            "0, or "
+        } else {
+            ""
+        };
+        if !(self.least..=most).contains(&seconds) {
             value.error(
                 format_args!("`{}` is out of range", value.shown()),
-                format_args!("write {least} to {} seconds", self.most),
+                format_args!("write {zero}{least} to {most} seconds"),
             );
             return None;
         }
-        if self.alb_least.is_some() && (seconds < least || seconds.fract() != 0.0) {
+        let fits = seconds == 0.0 || (seconds >= least && seconds.fract() == 0.0);
+        if self.alb_least.is_some() && !fits {
             value.warn(
                 format_args!("`{}` works here but not on an ALB", value.shown()),
-                format_args!("an ALB takes whole seconds from {least} to {}", self.most),
+                format_args!("an ALB takes {zero}whole seconds from {least} to {most}"),
             );
         }
         Some(Duration::from_secs_f64(seconds))
@@ -138,6 +144,15 @@ pub(super) fn name(value: &Value<'_>) -> Option<String> {
         );
     }
     valid.then(|| name.to_owned())
+}
+
+/// An Availability Zone.
+pub(super) fn zone(value: &Value<'_>) -> Option<String> {
+    let zone = value.string()?;
+    if zone.is_empty() {
+        value.error("is empty", "write a zone such as \"us-east-1a\"");
+    }
+    Some(zone.to_owned())
 }
 
 /// A path, relative to the directory of the configuration file.

@@ -1,16 +1,21 @@
 //! The control side of a target group: which targets are registered, from where, in what health, and which of them are
-//! draining. Values and a given time in, changes out; no request comes here, and nothing here waits.
+//! draining. Values and a given time in, changes out; no request comes here, and nothing here waits. Below it: `checks`
+//! (health), `time` (what the passing of time changes), `view` (what others see of it).
+
+mod checks;
+mod time;
+mod view;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Snapshot, Target, TargetHealthDescription};
-use crate::health_check::state::{Outcome, Reason, State, TargetHealth};
+use super::Target;
+use super::anomaly::{Conduct, Standing};
+use crate::health_check::state::{Reason, State, TargetHealth};
 use crate::model::{Discovery, HealthCheckSettings, TargetGroupSettings, TargetSettings};
 
 /// One stay of a target in the group. A target that left and came back has a new one, so that a check which began
@@ -29,10 +34,17 @@ pub struct Check {
 pub(super) struct Registry {
     settings: TargetGroupSettings,
     discovered: Vec<TargetSettings>,
+    /// By hand, besides those of the file and of discovery.
+    registered: Vec<TargetSettings>,
+    /// By hand, although the file or discovery names them: until somebody registers them again, the file's list changes,
+    /// or nobody names them any more.
+    deregistered: HashSet<SocketAddr>,
     in_use: bool,
     /// In order of registration, draining ones included.
     members: Vec<Member>,
     last_registration: Registration,
+    /// When anomalous targets are looked for again.
+    window_ends: Option<Instant>,
     changes: watch::Sender<()>,
 }
 
@@ -43,6 +55,13 @@ struct Member {
     health: TargetHealth,
     /// Draining until then at most.
     deregistered_at: Option<Instant>,
+    /// In slow start since then.
+    slow_start: Option<Instant>,
+    /// Nobody settled was there when it came: one of a batch that fills the group together starts at once.
+    came_first: bool,
+    standing: Standing,
+    /// Its counts when it was last judged.
+    judged: Conduct,
 }
 
 impl Member {
@@ -52,7 +71,27 @@ impl Member {
             let reason = next.reason.map(Reason::code);
             tracing::info!(target_group, target = %self.target.address(), from, to, reason, "target health changed");
         }
+        if next.state == State::Unhealthy {
+            self.came_first = false;
+        }
+        if next.state != State::Healthy {
+            self.slow_start = None;
+            self.standing = Standing::NORMAL;
+        }
         self.health = next;
+    }
+
+    fn is_registered(&self) -> bool {
+        self.deregistered_at.is_none()
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.health.state == State::Healthy
+    }
+
+    /// Healthy, and not in slow start.
+    fn is_settled(&self) -> bool {
+        self.is_healthy() && self.slow_start.is_none()
     }
 }
 
@@ -61,9 +100,12 @@ impl Registry {
         let mut registry = Self {
             settings,
             discovered: Vec::new(),
+            registered: Vec::new(),
+            deregistered: HashSet::new(),
             in_use: true,
             members: Vec::new(),
             last_registration: Registration(0),
+            window_ends: None,
             changes,
         };
         registry.reconcile(Instant::now());
@@ -71,7 +113,20 @@ impl Registry {
     }
 
     pub(super) fn update(&mut self, settings: TargetGroupSettings, now: Instant) {
+        if settings.targets != self.settings.targets {
+            let targets = settings.targets.iter();
+            let named: HashSet<_> = targets.map(TargetSettings::address).collect();
+            self.deregistered.retain(|address| !named.contains(address));
+        }
         self.settings = settings;
+        for member in &mut self.members {
+            if self.settings.slow_start.is_zero() {
+                member.slow_start = None;
+            }
+            if !self.settings.algorithm.mitigates_anomalies() {
+                member.standing.weight = Standing::NORMAL.weight;
+            }
+        }
         self.reconcile(now);
     }
 
@@ -85,14 +140,38 @@ impl Registry {
         changed
     }
 
+    /// Whether it was not registered already.
+    pub(super) fn register(&mut self, target: TargetSettings, now: Instant) -> bool {
+        let address = target.address();
+        let known = self.find(address).is_some_and(Member::is_registered);
+        if !known {
+            self.deregistered.remove(&address);
+            self.registered.retain(|other| other.address() != address);
+            self.registered.push(target);
+            self.reconcile(now);
+        }
+        !known
+    }
+
+    /// Whether anything changed, which it does not where the target is draining already; `None` = nobody knows it.
+    pub(super) fn deregister(&mut self, address: SocketAddr, now: Instant) -> Option<bool> {
+        let registered = self.find(address)?.is_registered();
+        if registered {
+            self.registered.retain(|target| target.address() != address);
+            self.deregistered.insert(address);
+            self.reconcile(now);
+        }
+        Some(registered)
+    }
+
     /// Whether anything changed.
     pub(super) fn set_in_use(&mut self, in_use: bool) -> bool {
         let changed = in_use != self.in_use;
         self.in_use = in_use;
         if changed {
             for at in 0..self.members.len() {
-                if self.members[at].deregistered_at.is_none() {
-                    self.register(at);
+                if self.members[at].is_registered() {
+                    self.begin_stay(at);
                 }
             }
         }
@@ -103,122 +182,32 @@ impl Registry {
         self.in_use
     }
 
+    pub(super) fn is_zonal(&self) -> bool {
+        self.settings.only_zone.is_some()
+    }
+
     pub(super) fn discovery(&self) -> Option<(Discovery, u16)> {
         let discovery = self.settings.discovery.clone()?;
         Some((discovery, self.settings.port))
     }
 
-    pub(super) fn registrations_after(&self, last: Option<Registration>) -> Vec<Registration> {
-        let checked = self
-            .members
-            .iter()
-            .filter(|member| member.health.is_checked());
-        let mut newer: Vec<_> = checked
-            .map(|member| member.registration)
-            .filter(|new| last < Some(*new))
-            .collect();
-        newer.sort_unstable();
-        newer
+    fn find(&self, address: SocketAddr) -> Option<&Member> {
+        let mut members = self.members.iter();
+        members.find(|member| member.target.address() == address)
     }
 
-    pub(super) fn begin_check(&mut self, registration: Registration) -> Option<Check> {
-        let settings = self.settings.health_check.clone();
-        let member = self.checked(registration)?;
-        member.health = member.health.checking();
-        let target = member.target.settings();
-        let address = SocketAddr::new(target.id, settings.port.unwrap_or(target.port));
-        Some(Check { address, settings })
-    }
-
-    pub(super) fn check_interval(&mut self, registration: Registration) -> Option<Duration> {
-        self.checked(registration)?;
-        Some(self.settings.health_check.interval)
-    }
-
-    /// Whether the state changed.
-    pub(super) fn record(&mut self, registration: Registration, outcome: Outcome) -> bool {
-        let found = self
-            .members
-            .iter_mut()
-            .find(|member| member.registration == registration);
-        let Some(member) = found else { return false };
-        let before = member.health.state;
-        member.set_health(
-            &self.settings.name,
-            member.health.after(outcome, &self.settings.health_check),
-        );
-        member.health.state != before
-    }
-
-    pub(super) fn end_deregistrations(&mut self, now: Instant) -> Option<Instant> {
-        let target_group = self.settings.name.as_str();
-        self.members.retain(|member| {
-            let Some(deadline) = member.deregistered_at else { return true };
-            let in_flight = member.target.in_flight();
-            if in_flight > 0 && now < deadline {
-                return true;
-            }
-            tracing::info!(target_group, target = %member.target.address(), cut = in_flight, "target deregistered");
-            if in_flight > 0 {
-                // Without any, nobody is to be told; a request that has chosen it and not begun yet may still run.
-                member.target.set_drained();
-            }
-            false
-        });
-        self.members
-            .iter()
-            .filter_map(|member| member.deregistered_at)
-            .min()
-    }
-
-    pub(super) fn snapshot(&self) -> Snapshot {
-        let registered = self
-            .members
-            .iter()
-            .filter(|member| member.deregistered_at.is_none());
-        let (healthy, others): (Vec<_>, Vec<_>) =
-            registered.partition(|member| member.health.state == State::Healthy);
-        let targets = |members: Vec<&Member>| {
-            members
-                .into_iter()
-                .map(|member| Arc::clone(&member.target))
-                .collect()
-        };
-        let fail_open = healthy.is_empty();
-        let (eligible, others) = if fail_open {
-            (others, healthy)
-        } else {
-            (healthy, others)
-        };
-        Snapshot {
-            eligible: targets(eligible),
-            others: targets(others),
-            fail_open,
-            retry: self.settings.retry,
-        }
-    }
-
-    pub(super) fn descriptions(&self) -> Vec<TargetHealthDescription> {
-        let describe = |member: &Member| {
-            let target = member.target.settings();
-            TargetHealthDescription {
-                id: target.id,
-                port: target.port,
-                availability_zone: target.availability_zone.clone(),
-                state: member.health.state,
-                reason: member.health.reason.map(Reason::code),
-                description: member.health.reason.map(Reason::description),
-                in_flight: member.target.in_flight(),
-            }
-        };
-        self.members.iter().map(describe).collect()
-    }
-
-    /// Makes the members what the file and discovery name; where both name a target, the file's word counts.
+    /// Makes the members what the file, discovery and hands have named; where several name a target, the first word
+    /// counts.
     fn reconcile(&mut self, now: Instant) {
         let named = self.settings.targets.iter().chain(&self.discovered);
+        let named: HashSet<_> = named.map(TargetSettings::address).collect();
+        self.deregistered.retain(|address| named.contains(address));
+
+        let named = self.settings.targets.iter().chain(&self.discovered);
+        let named = named.filter(|target| !self.deregistered.contains(&target.address()));
         let mut addresses = HashSet::new();
         let wanted: Vec<TargetSettings> = named
+            .chain(&self.registered)
             .filter(|target| addresses.insert(target.address()))
             .cloned()
             .collect();
@@ -226,7 +215,7 @@ impl Registry {
         for member in self
             .members
             .iter_mut()
-            .filter(|member| member.deregistered_at.is_none())
+            .filter(|member| member.is_registered())
         {
             if !addresses.contains(&member.target.address()) {
                 member.target.set_draining(true);
@@ -254,7 +243,7 @@ impl Registry {
         }
         if member.deregistered_at.take().is_some() {
             member.target.set_draining(false);
-            self.register(at);
+            self.begin_stay(at);
         }
     }
 
@@ -265,25 +254,26 @@ impl Registry {
             registration: self.last_registration,
             health: TargetHealth::UNUSED,
             deregistered_at: None,
+            slow_start: None,
+            came_first: true,
+            standing: Standing::NORMAL,
+            judged: Conduct::default(),
         });
-        self.register(self.members.len() - 1);
+        self.begin_stay(self.members.len() - 1);
     }
 
     /// Begins a new stay of a member, with nothing known of its health.
-    fn register(&mut self, at: usize) {
+    fn begin_stay(&mut self, at: usize) {
         self.last_registration.0 += 1;
+        let came_first = !self.members.iter().any(Member::is_settled);
         let member = &mut self.members[at];
         member.registration = self.last_registration;
+        member.came_first = came_first;
         let health = if self.in_use {
             TargetHealth::REGISTERED
         } else {
             TargetHealth::UNUSED
         };
         member.set_health(&self.settings.name, health);
-    }
-
-    fn checked(&mut self, registration: Registration) -> Option<&mut Member> {
-        let mut members = self.members.iter_mut();
-        members.find(|member| member.registration == registration && member.health.is_checked())
     }
 }

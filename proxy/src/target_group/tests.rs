@@ -1,12 +1,16 @@
 //! The group as requests, reloads, discovery and checks see it. No sockets: results of checks are given.
 
+mod registration;
+mod routing;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::*;
 use crate::health_check::state::Failure;
 use crate::model::{
-    HealthCheckProtocol, HealthCheckSettings, Matcher, ProtocolVersion, TargetProtocol,
+    Algorithm, HealthCheckProtocol, HealthCheckSettings, Matcher, ProtocolVersion, TargetProtocol,
+    UnhealthyStateRouting,
 };
 
 const FAIL: Outcome = Outcome::Fail(Failure::FailedHealthChecks);
@@ -42,6 +46,10 @@ pub(crate) fn settings(targets: &[&str]) -> TargetGroupSettings {
         retry: Retry::Safe,
         protocol: TargetProtocol::Http,
         protocol_version: ProtocolVersion::Http1,
+        algorithm: Algorithm::RoundRobin,
+        slow_start: Duration::ZERO,
+        unhealthy_state_routing: UnhealthyStateRouting::default(),
+        only_zone: None,
     }
 }
 
@@ -243,17 +251,14 @@ async fn a_draining_target_leaves_with_its_last_request() {
     let [first, second] = requests;
     drop(first);
     assert!(!changes.has_changed().unwrap());
-    assert_eq!(
-        group.end_deregistrations(Instant::now()),
-        Some(Instant::now() + DELAY)
-    );
+    assert_eq!(group.advance(Instant::now()), Some(Instant::now() + DELAY));
     drop(second);
     assert!(
         changes.has_changed().unwrap(),
         "the group's task must hear of it"
     );
     changes.mark_unchanged();
-    assert_eq!(group.end_deregistrations(Instant::now()), None);
+    assert_eq!(group.advance(Instant::now()), None);
     assert_eq!(states(&group), shown(&[(B, "initial")]));
 }
 
@@ -264,11 +269,11 @@ async fn after_the_delay_what_is_in_flight_is_told_to_end() {
     let _request = target.begin();
     group.update(settings(&[B]));
 
-    let until = group.end_deregistrations(Instant::now() + DELAY - Duration::from_millis(1));
+    let until = group.advance(Instant::now() + DELAY - Duration::from_millis(1));
     assert_eq!(until, Some(Instant::now() + DELAY));
     assert!(!target.is_drained());
 
-    assert_eq!(group.end_deregistrations(Instant::now() + DELAY), None);
+    assert_eq!(group.advance(Instant::now() + DELAY), None);
     assert!(target.is_drained());
     assert_eq!(states(&group), shown(&[(B, "initial")]));
 }
@@ -311,7 +316,7 @@ fn coming_back_ends_draining() {
     assert!(!target.is_draining());
     assert_eq!(states(&group), shown(&[(A, "initial"), (B, "healthy")]));
     assert_eq!(group.target_health()[0].in_flight, 1);
-    assert_eq!(group.end_deregistrations(Instant::now() + DELAY * 2), None);
+    assert_eq!(group.advance(Instant::now() + DELAY * 2), None);
 
     // A check from before the return says nothing about the time after it.
     group.record(before[0], Outcome::Pass);
@@ -405,10 +410,12 @@ fn target_health_as_json() {
     let _request = group.choose(&[]).unwrap().target.begin();
     let expected = concat!(
         r#"[{"id":"10.0.0.1","port":8000,"availability_zone":null,"state":"healthy","#,
-        r#""reason":null,"description":null,"in_flight":1},"#,
+        r#""reason":null,"description":null,"in_flight":1,"#,
+        r#""anomaly_detection":{"result":"normal","mitigation_in_effect":"no"}},"#,
         r#"{"id":"fd00::1","port":8001,"availability_zone":null,"state":"unhealthy","#,
         r#""reason":"Target.ResponseCodeMismatch","#,
-        r#""description":"Health checks failed with these codes: [404]","in_flight":0}]"#,
+        r#""description":"Health checks failed with these codes: [404]","in_flight":0,"#,
+        r#""anomaly_detection":{"result":"normal","mitigation_in_effect":"no"}}]"#,
     );
     assert_eq!(
         serde_json::to_string(&group.target_health()).unwrap(),

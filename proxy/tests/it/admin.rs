@@ -58,6 +58,7 @@ fn target_health_is_shown_whole() {
         "reason": null,
         "description": null,
         "in_flight": 0,
+        "anomaly_detection": { "result": "normal", "mitigation_in_effect": "no" },
     }]}]});
     assert_eq!(proxy.target_health(), expected);
     let answer = proxy.admin("GET", "/target-health");
@@ -155,8 +156,14 @@ fn metrics_move_as_the_traffic_does() {
         ("active_connection_count{side=\"target\"}", 1),
         ("new_connection_count_total{side=\"client\"}", 1),
         ("new_connection_count_total{side=\"target\"}", 1),
-        ("healthy_host_count{target_group=\"app\"}", 1),
-        ("unhealthy_host_count{target_group=\"app\"}", 0),
+        (
+            "healthy_host_count{availability_zone=\"\",target_group=\"app\"}",
+            1,
+        ),
+        (
+            "unhealthy_host_count{availability_zone=\"\",target_group=\"app\"}",
+            0,
+        ),
         ("access_log_dropped_total", 0),
     ] {
         assert_eq!(proxy.metric(series), value, "{series}");
@@ -198,6 +205,7 @@ fn labels_come_from_closed_sets() {
         let value = value.trim_matches('"');
         let known = match name {
             "target_group" => value == "app",
+            "availability_zone" => value.is_empty(),
             "side" => matches!(value, "client" | "target"),
             "class" => matches!(value, "1xx" | "2xx" | "3xx" | "4xx" | "5xx"),
             "code" => value.len() == 3 && value.bytes().all(|byte| byte.is_ascii_digit()),

@@ -15,6 +15,7 @@ mod admin;
 mod alb_compatibility;
 mod alb_http2_targets;
 mod alb_rules;
+mod alb_target_groups;
 mod alb_targets;
 mod alb_tls;
 mod balance;

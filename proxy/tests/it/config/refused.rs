@@ -132,7 +132,13 @@ fn target_group() {
         ("protocol = 'HTTPS'\ntls = { server_name = 'a' }\ntargets = []", "5:7: error: target_group[0].tls.ca: is missing; add `ca = \"ca.pem\"`".to_owned()),
         ("protocol = 'HTTPS'\ntls = { ca = '/nowhere/ca.pem' }\ntargets = []", "5:14: error: target_group[0].tls.ca: /nowhere/ca.pem cannot be read: No such file or directory (os error 2); name a file that exists and that this user may read".to_owned()),
         ("protocol = 'HTTPS'\ntls = { ca = '/dev/null' }\ntargets = []", "5:14: error: target_group[0].tls.ca: /dev/null holds no certificate; a PEM file with \"-----BEGIN CERTIFICATE-----\" of the issuing authority is needed".to_owned()),
-        ("slow_start = 30\ntargets = []", "4:14: error: target_group[0].slow_start: `30` is not supported yet; write 0 or leave it out".to_owned()),
+        ("slow_start = 901\ntargets = []", "4:14: error: target_group[0].slow_start: `901` is out of range; write 0, or 30 to 900 seconds".to_owned()),
+        ("slow_start = 30\nload_balancing_algorithm_type = 'least_outstanding_requests'\ntargets = []", "4:14: error: target_group[0].slow_start: slow start works with round_robin only (InvalidConfigurationRequest); write 0, or load_balancing_algorithm_type = \"round_robin\"".to_owned()),
+        ("load_balancing_anomaly_mitigation = 'on'\ntargets = []", "4:37: error: target_group[0].load_balancing_anomaly_mitigation: anomaly mitigation changes the weights of weighted_random (InvalidConfigurationRequest); write \"off\", or load_balancing_algorithm_type = \"weighted_random\"".to_owned()),
+        ("load_balancing_algorithm_type = 'random'\ntargets = []", "4:33: error: target_group[0].load_balancing_algorithm_type: `random` is not known here; write \"round_robin\" or \"least_outstanding_requests\" or \"weighted_random\"".to_owned()),
+        ("load_balancing_cross_zone_enabled = 'false'\ntargets = []", "4:37: error: target_group[0].load_balancing_cross_zone_enabled: which zone this load balancer is in is not known; set load_balancer.availability_zone, such as \"us-east-1a\"".to_owned()),
+        ("target_group_health = { unhealthy_state_routing = { minimum_healthy_targets_count = 0 } }\ntargets = []", "4:85: error: target_group[0].target_group_health.unhealthy_state_routing.minimum_healthy_targets_count: `0` is out of range; write 1 to 1000".to_owned()),
+        ("target_group_health = { unhealthy_state_routing = { minimum_healthy_targets_percentage = '101' } }\ntargets = []", "4:90: error: target_group[0].target_group_health.unhealthy_state_routing.minimum_healthy_targets_percentage: `101` is no percentage; write 1 to 100, or \"off\"".to_owned()),
         ("health_check = { path = 'health' }\ntargets = []", "4:25: error: target_group[0].health_check.path: `health` is not a path; write one that begins with / and is percent-encoded, such as \"/health\"".to_owned()),
         ("health_check = { port = 'traffic' }\ntargets = []", "4:25: error: target_group[0].health_check.port: `traffic` is not a port; write 1 to 65535 or \"traffic-port\"".to_owned()),
         ("health_check = { interval = 10, timeout = 11 }\ntargets = []", "4:43: error: target_group[0].health_check.timeout: `11` is longer than the interval; write at most 10 seconds, or a longer interval".to_owned()),
@@ -157,6 +163,30 @@ fn target_group() {
             found[0]
         );
     }
+    let zoned = |line: &str| {
+        let off = "load_balancing_cross_zone_enabled = 'false'";
+        let lines = format!("{off}\n{line}");
+        let group = SMALLEST.replace("targets = ['10.0.0.1']", &lines);
+        format!("load_balancer.availability_zone = 'a'\n{group}")
+    };
+    let right = "write { id = \"10.0.3.11\", availability_zone = \"us-east-1a\" }";
+    refused(
+        &zoned("targets = ['10.0.0.1']"),
+        &format!(
+            "f.toml:6:12: error: target_group[0].targets[0]: has no zone, and gets no requests while cross-zone load balancing is off; {right}"
+        ),
+    );
+    refused(
+        &zoned("targets = [{ id = '10.0.0.1', availability_zone = 'all' }]"),
+        &format!(
+            "f.toml:6:12: error: target_group[0].targets[0]: is in all zones, which takes cross-zone load balancing; {right}"
+        ),
+    );
+    refused(
+        &zoned("discovery = { dns = 'app' }"),
+        "f.toml:6:13: error: target_group[0].discovery: finds targets without a zone, which get no requests while cross-zone load balancing is off; \
+         name the targets in `targets`, each with its availability_zone",
+    );
     let twice = format!("[[target_group]]\nname = 'app'\nport = 1\ntargets = []\n{SMALLEST}");
     refused(
         &twice,

@@ -1,0 +1,203 @@
+//! alb.md 4, target groups through a running proxy: algorithms, slow start, zones, thresholds, registration.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use crate::harness::client::get;
+use crate::harness::{Gate, Proxy, Refusing, Setup, Target, ok, until};
+
+/// Health checks that notice soon.
+const CHECKS: &str = "health_check = { path = '/health', interval = 0.3, timeout = 0.3, healthy_threshold = 1, unhealthy_threshold = 2 }";
+
+/// Well as long as the switch says so.
+fn switched(name: &'static str, well: &Arc<AtomicBool>) -> Target {
+    let well = Arc::clone(well);
+    Target::answering(move |request| match request.uri() {
+        "/health" if !well.load(SeqCst) => {
+            b"HTTP/1.1 500 Ill\r\nContent-Length: 0\r\n\r\n".to_vec()
+        }
+        _ => ok(name),
+    })
+}
+
+/// How many of so many requests each target answered.
+fn shares(proxy: &Proxy, requests: usize) -> BTreeMap<String, usize> {
+    let mut client = proxy.connect();
+    let mut shares = BTreeMap::new();
+    for _ in 0..requests {
+        *shares.entry(client.get("/").text().to_owned()).or_default() += 1;
+    }
+    shares
+}
+
+fn named(shares: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    let named = |(name, share): &(&str, usize)| ((*name).to_owned(), *share);
+    shares.iter().map(named).collect()
+}
+
+fn of_zone(address: SocketAddr, zone: &str) -> String {
+    let (id, port) = (address.ip(), address.port());
+    format!("{{ id = '{id}', port = {port}, availability_zone = '{zone}' }}")
+}
+
+#[test]
+fn a_busy_target_gets_less_by_least_outstanding_requests() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let slow = Target::answering(move |request| {
+        if request.uri() == "/slow" {
+            held.pass();
+        }
+        ok("slow")
+    });
+    let quick = Target::saying("quick");
+    let proxy = Setup::to([slow.address, quick.address])
+        .group("load_balancing_algorithm_type = 'least_outstanding_requests'")
+        .start();
+    // One of two reaches the slow one.
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let mut client = proxy.connect();
+        client.send(get("/slow")).unwrap();
+        waiting.push(client);
+    }
+    slow.wait_for_requests(1);
+    quick.wait_for_requests(1);
+    until("the other has been answered", || in_flight(&proxy) == 1);
+    assert_eq!(shares(&proxy, 20), named(&[("quick", 20)]));
+    gate.open();
+    until("nothing in flight", || in_flight(&proxy) == 0);
+    assert_eq!(shares(&proxy, 20), named(&[("quick", 10), ("slow", 10)]));
+}
+
+fn in_flight(proxy: &Proxy) -> u64 {
+    let health = proxy.target_health();
+    let targets = health["target_groups"][0]["targets"].as_array().unwrap();
+    let in_flight = targets.iter().map(|target| target["in_flight"].as_u64());
+    in_flight.map(Option::unwrap).sum()
+}
+
+#[test]
+fn weighted_random_reaches_every_target() {
+    let targets = [Target::saying("a"), Target::saying("b")];
+    let proxy = Setup::to(targets.iter().map(|target| target.address))
+        .group("load_balancing_algorithm_type = 'weighted_random'")
+        .start();
+    let shares = shares(&proxy, 200);
+    assert_eq!(shares.len(), 2);
+    assert!(shares.values().all(|share| *share > 50), "{shares:?}");
+}
+
+#[test]
+fn a_target_that_fails_more_than_its_peers_is_shown_and_gets_less() {
+    let failing = Target::answering(|request| match request.uri() {
+        "/health" => ok("well"),
+        _ => b"HTTP/1.1 500 Broken\r\nContent-Length: 1\r\n\r\nc".to_vec(),
+    });
+    let well = [Target::saying("a"), Target::saying("b")];
+    let proxy = Setup::to([well[0].address, well[1].address, failing.address])
+        .group("load_balancing_algorithm_type = 'weighted_random'")
+        .group("load_balancing_anomaly_mitigation = 'on'")
+        .start();
+    let anomalous = "anomalous_host_count{availability_zone=\"\",target_group=\"app\"}";
+    let mitigated = "mitigated_host_count{availability_zone=\"\",target_group=\"app\"}";
+    assert_eq!((proxy.metric(anomalous), proxy.metric(mitigated)), (0, 0));
+    let mut client = proxy.connect();
+    until("the look at the end of a window", || {
+        (0..50).for_each(|_| drop(client.get("/")));
+        proxy.metric(anomalous) == 1
+    });
+    assert_eq!(proxy.metric(mitigated), 1);
+    let target = proxy.target_health()["target_groups"][0]["targets"][2].clone();
+    let expected = serde_json::json!({"result": "anomalous", "mitigation_in_effect": "yes"});
+    assert_eq!(target["anomaly_detection"], expected);
+    assert_eq!(target["state"], "healthy", "checks know nothing of it");
+    let share = shares(&proxy, 500)["c"];
+    assert!(share < 140, "not {share} of 500, which would be a third");
+}
+
+#[test]
+fn a_target_that_comes_back_starts_slowly() {
+    let well = Arc::new(AtomicBool::new(true));
+    let (steady, shaky) = (Target::saying("steady"), switched("shaky", &well));
+    let proxy = Setup::to([steady.address, shaky.address])
+        .group(CHECKS)
+        .group("slow_start = 900")
+        .start();
+    assert_eq!(
+        shares(&proxy, 20),
+        named(&[("shaky", 10), ("steady", 10)]),
+        "who came first has its share"
+    );
+    well.store(false, SeqCst);
+    proxy.wait_for_health(shaky.address, "unhealthy");
+    well.store(true, SeqCst);
+    proxy.wait_for_health(shaky.address, "healthy");
+    let shares = shares(&proxy, 400);
+    assert!((1..=40).contains(&shares["shaky"]), "{shares:?}");
+}
+
+#[test]
+fn too_few_healthy_targets_are_as_none() {
+    let well = Arc::new(AtomicBool::new(true));
+    let (steady, shaky) = (Target::saying("steady"), switched("shaky", &well));
+    let proxy = Setup::to([steady.address, shaky.address])
+        .group(CHECKS)
+        .group("target_group_health = { unhealthy_state_routing = { minimum_healthy_targets_percentage = '60' } }")
+        .start();
+    let healthy = "healthy_state_routing{target_group=\"app\"}";
+    let unhealthy = "unhealthy_state_routing{target_group=\"app\"}";
+    assert_eq!((proxy.metric(healthy), proxy.metric(unhealthy)), (1, 0));
+    well.store(false, SeqCst);
+    proxy.wait_for_health(shaky.address, "unhealthy");
+    assert_eq!(shares(&proxy, 10), named(&[("shaky", 5), ("steady", 5)]));
+    assert_eq!((proxy.metric(healthy), proxy.metric(unhealthy)), (0, 1));
+    let counted = "unhealthy_routing_request_count_total{target_group=\"app\"}";
+    assert_eq!(proxy.metric(counted), 10);
+    assert_eq!(proxy.admin("GET", "/ready").status(), 200, "one is healthy");
+}
+
+#[test]
+fn without_cross_zone_a_zone_is_on_its_own() {
+    let well = Arc::new(AtomicBool::new(true));
+    let (here, there) = (switched("here", &well), Target::saying("there"));
+    let refusing = Refusing::new();
+    let targets = |addresses: &[(SocketAddr, &str)]| {
+        let targets = addresses
+            .iter()
+            .map(|(address, zone)| of_zone(*address, zone));
+        format!("targets = [{}]", targets.collect::<Vec<_>>().join(", "))
+    };
+    let zonal = |targets: &str| {
+        Setup::default()
+            .with("availability_zone = 'a'")
+            .group(CHECKS)
+            .group("load_balancing_cross_zone_enabled = 'false'")
+            .group(targets)
+    };
+    let both = targets(&[(here.address, "a"), (there.address, "b")]);
+    let proxy = zonal(&both).start();
+    assert_eq!(shares(&proxy, 10), named(&[("here", 10)]));
+    for (zone, count) in [("a", 1), ("b", 1)] {
+        let hosts =
+            format!("healthy_host_count{{availability_zone=\"{zone}\",target_group=\"app\"}}");
+        assert_eq!(proxy.metric(&hosts), count, "{zone}");
+    }
+
+    well.store(false, SeqCst);
+    proxy.wait_for_health(here.address, "unhealthy");
+    assert_eq!(
+        shares(&proxy, 10),
+        named(&[("here", 10)]),
+        "all in the zone are ill: open within the zone"
+    );
+    assert_eq!(proxy.admin("GET", "/ready").status(), 503);
+
+    let elsewhere = zonal(&targets(&[(there.address, "b"), (refusing.address, "c")]));
+    proxy.reload(&elsewhere).unwrap();
+    let answer = proxy.get("/");
+    assert_eq!(answer.status(), 503, "{}", answer.text());
+    assert_eq!(proxy.log(21)[20]["reason"], "no_targets");
+}
