@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::Method;
-use lintel_proxy::forward::headers::{ClientSide, ToClient, to_client, to_target, trace_id};
+use lintel_proxy::forward::headers::{Asked, ClientSide, ToClient, to_client, to_target, trace_id};
 use lintel_proxy::http1::{RequestHead, ResponseHead};
 
 const COOKIE_SIZE: usize = 1536;
@@ -96,7 +96,13 @@ fn rewrite(c: &mut Criterion) {
                 out.clear();
                 id.clear();
                 trace_id(head.fields(), black_box(0x6955_4b80), black_box(7), &mut id);
-                to_target(&head, "www.example.com", &client, &id, &mut out)
+                to_target(
+                    &head,
+                    &Asked::of(&head, "www.example.com", None),
+                    &client,
+                    &id,
+                    &mut out,
+                )
             });
         });
     }

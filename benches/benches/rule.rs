@@ -46,6 +46,7 @@ fn table(rules: u32, conditions: Conditions) -> RuleTable {
     let rules = (1..=rules).map(|number| Rule {
         priority: number,
         conditions: conditions(number),
+        transforms: None,
         action: forward(number),
     });
     RuleTable::new(rules.collect(), forward(0))

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::gateway_error::GatewayError;
 use crate::http1::RequestHead;
 use crate::metrics::{GroupMetrics, Metrics};
+use crate::rule::Transformed;
 use writer::AccessLog;
 
 /// What a worker's records have in common.
@@ -48,6 +49,7 @@ pub struct Record {
     trace_id: Option<Vec<u8>>,
     rule_priority: Option<u32>,
     action: Option<&'static str>,
+    transformed: Option<Rc<Transformed>>,
     redirect_url: Option<HeaderValue>,
     dispatched: Option<Instant>,
     target_answered: Option<Instant>,
@@ -96,6 +98,7 @@ impl Record {
             trace_id: None,
             rule_priority: None,
             action: None,
+            transformed: None,
             redirect_url: None,
             dispatched: None,
             target_answered: None,
@@ -137,6 +140,10 @@ impl Record {
     pub fn rule(&mut self, priority: u32, action: &'static str) {
         self.rule_priority = Some(priority);
         self.action = Some(action);
+    }
+
+    pub fn transformed(&mut self, transformed: &Rc<Transformed>) {
+        self.transformed = Some(Rc::clone(transformed));
     }
 
     pub fn redirect(&mut self, location: HeaderValue) {

@@ -17,6 +17,7 @@ mod rule;
 mod target;
 mod target_group;
 mod tls;
+mod transform;
 mod values;
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 
+use crate::rule::TransformError;
+
 /// The `Server` header of the load balancer's own responses.
 pub const SERVER: &str = "lintel";
 
@@ -36,6 +38,8 @@ pub enum GatewayError {
     ProtocolMismatch,
     #[error("the redirect's Location is longer than 8 KiB")]
     RedirectTooLong,
+    #[error(transparent)]
+    Transform(TransformError),
     #[error("every target group of the rule has the weight 0")]
     NoTargetGroup,
     #[error("the target group has no registered targets")]
@@ -92,6 +96,7 @@ impl GatewayError {
             | Self::TargetTlsTimeout
             | Self::TargetResponseTimeout
             | Self::TargetResponseStalled => 504,
+            Self::Transform(_) => 500,
             Self::RedirectTooLong => 507,
         }
     }
@@ -113,6 +118,9 @@ impl GatewayError {
             Self::RequestBodyIncomplete => "request_body_incomplete",
             Self::ProtocolMismatch => "protocol_mismatch",
             Self::RedirectTooLong => "redirect_too_long",
+            Self::Transform(TransformError::InvalidHost) => "transform_invalid_host",
+            Self::Transform(TransformError::InvalidPath) => "transform_invalid_path",
+            Self::Transform(TransformError::BufferTooSmall) => "transform_buffer_too_small",
             Self::NoTargetGroup => "no_target_group",
             Self::NoTargets => "no_targets",
             Self::TargetConnectionFailed => "target_connection_failed",
@@ -219,6 +227,9 @@ mod tests {
         GatewayError::RequestBodyIncomplete,
         GatewayError::ProtocolMismatch,
         GatewayError::RedirectTooLong,
+        GatewayError::Transform(TransformError::InvalidHost),
+        GatewayError::Transform(TransformError::InvalidPath),
+        GatewayError::Transform(TransformError::BufferTooSmall),
         GatewayError::NoTargetGroup,
         GatewayError::NoTargets,
         GatewayError::TargetConnectionFailed,

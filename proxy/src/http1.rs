@@ -34,3 +34,4 @@ pub use fields::{Field, Fields, Name};
 pub use malformed::Malformed;
 pub use request_head::RequestHead;
 pub use response_head::ResponseHead;
+pub(crate) use target::is_path_and_query;

@@ -23,7 +23,7 @@ use crate::action::{Action, FixedResponse, Redirect, RedirectInput};
 use crate::forward::client::Client;
 use crate::forward::client_certificate::ClientCertificates;
 use crate::forward::exchange::{Exchange, Outgoing};
-use crate::forward::headers::{self, ClientSide};
+use crate::forward::headers::{self, Asked, ClientSide};
 use crate::forward::http1::Http1;
 use crate::forward::http2::{Http2, Http2Exchange};
 use crate::forward::pool::Pool;
@@ -31,7 +31,7 @@ use crate::forward::{Forwarder, Group};
 use crate::gateway_error::{self, GatewayError};
 use crate::http1::{RequestHead, ResponseHead};
 use crate::model::{LoadBalancerSettings, ProtocolVersion};
-use crate::rule::{RuleInput, RuleTable};
+use crate::rule::{RuleInput, RuleTable, Transformed, Transforms};
 use crate::target_group::Target;
 
 /// On one connection; as an ALB.
@@ -172,9 +172,14 @@ impl Listener {
             }
             Action::Forward(forward) => {
                 record.rule(selected.priority, "forward");
+                let transformed = match selected.transforms {
+                    Some(transforms) => Some(transform(transforms, head, host, record)?),
+                    None => None,
+                };
+                let asked = Asked::of(head, host, transformed.as_deref());
                 let drawn = forward.draw(rand::random);
                 let group = &routes.groups[drawn.ok_or(GatewayError::NoTargetGroup)?];
-                self.forward(group, host, inbound, client, record).await
+                self.forward(group, &asked, inbound, client, record).await
             }
         }
     }
@@ -182,7 +187,7 @@ impl Listener {
     async fn forward<C: Client>(
         &self,
         group: &Group,
-        host: &str,
+        asked: &Asked<'_>,
         inbound: &Inbound<'_>,
         client: &mut C,
         record: &mut Record,
@@ -207,7 +212,7 @@ impl Listener {
         let (mut trace_id, mut bytes) = (buffers.lend(), buffers.lend());
         let (now, random) = (record.created_at(), rand::random());
         headers::trace_id(head.fields(), now, random, &mut trace_id);
-        let rewritten = headers::to_target(head, host, &client_side, &trace_id, &mut bytes);
+        let rewritten = headers::to_target(head, asked, &client_side, &trace_id, &mut bytes);
         record.trace_id(&trace_id);
         buffers.give_back(trace_id);
         let request = Outgoing {
@@ -304,6 +309,19 @@ impl Handler for Listener {
             Event::MalformedRequest { .. } | Event::RequestTimeout { .. } => {}
         }
     }
+}
+
+/// What the target is to see; the record keeps what the client sent.
+fn transform(
+    transforms: &Transforms,
+    head: &RequestHead,
+    host: &str,
+    record: &mut Record,
+) -> Result<Rc<Transformed>, GatewayError> {
+    let transformed = transforms.apply(host, head.path_and_query());
+    let transformed = Rc::new(transformed.map_err(GatewayError::Transform)?);
+    record.transformed(&transformed);
+    Ok(transformed)
 }
 
 pub fn server_options(settings: &LoadBalancerSettings, active: &prometheus::IntGauge) -> Options {

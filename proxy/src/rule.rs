@@ -4,15 +4,18 @@
 
 mod condition;
 mod expression;
+mod host;
 mod index;
 mod pattern;
+mod transform;
 
 use std::net::IpAddr;
 
-pub(crate) use condition::without_port;
 pub use condition::{Comparison, Condition, Parameter};
 pub use expression::{Expression, ExpressionError};
+pub(crate) use host::{is_host, without_port};
 pub use pattern::Pattern;
+pub use transform::{Rewrite, RewriteError, TransformError, Transformed, Transforms};
 
 use crate::action::Action;
 use crate::http1::RequestHead;
@@ -33,6 +36,8 @@ pub struct Rule {
     /// 1 to 50000, unique in its table; the lowest is tried first.
     pub priority: u32,
     pub conditions: Vec<Condition>,
+    /// What a target sees in place of what the client sent.
+    pub transforms: Option<Transforms>,
     pub action: Action,
 }
 
@@ -51,6 +56,7 @@ pub struct RuleInput<'a> {
 pub struct Selected<'t> {
     /// 0 for the default rule, as in the access log.
     pub priority: u32,
+    pub transforms: Option<&'t Transforms>,
     pub action: &'t Action,
 }
 
@@ -71,6 +77,7 @@ impl RuleTable {
     pub fn select(&self, request: &RuleInput<'_>) -> Selected<'_> {
         let default = Selected {
             priority: 0,
+            transforms: None,
             action: &self.default_action,
         };
         if self.rules.is_empty() {
@@ -79,9 +86,13 @@ impl RuleTable {
         let subject = Subject::new(request);
         self.index
             .first(&subject, |position| self.rules[position].holds(&subject))
-            .map_or(default, |position| Selected {
-                priority: self.rules[position].priority,
-                action: &self.rules[position].action,
+            .map_or(default, |position| {
+                let rule = &self.rules[position];
+                Selected {
+                    priority: rule.priority,
+                    transforms: rule.transforms.as_ref(),
+                    action: &rule.action,
+                }
             })
     }
 
@@ -125,6 +136,7 @@ mod tests {
         Rule {
             priority,
             conditions,
+            transforms: None,
             action: forward(priority as usize),
         }
     }

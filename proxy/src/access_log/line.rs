@@ -116,7 +116,14 @@ fn routing(record: &Record, json: &mut Json<'_>) {
     json.raw(key!("request_creation_time"));
     json.timestamp(record.started_at);
     json.raw(key!("actions_executed"));
-    json.maybe(record.action, Json::word);
+    json.maybe(record.action, |json, action| {
+        let rewritten = record.transformed.as_ref();
+        let rewritten = rewritten.is_some_and(|transformed| transformed.applied);
+        json.text(|json| {
+            json.raw(if rewritten { "rewrite," } else { "" });
+            json.raw(action);
+        });
+    });
     json.raw(key!("redirect_url"));
     let url = record.redirect_url.as_ref();
     value(url.map(http::HeaderValue::as_bytes), json);
@@ -142,19 +149,32 @@ fn rest(record: &Record, json: &mut Json<'_>) {
         "\"TID_"
     ));
     json.hex_id(record.connection.id);
-    json.raw(concat!(
-        "\"",
-        key!("transformed_host"),
-        "null",
-        key!("transformed_uri"),
-        "null",
-        key!("request_transform_status"),
-        "null",
-        key!("ip_address")
-    ));
+    json.raw("\"");
+    transforms(record, json);
+    json.raw(key!("ip_address"));
     json.text(|json| json.ip(record.connection.local.ip()));
     json.raw(key!("reason"));
     json.maybe(record.error.map(GatewayError::reason), Json::word);
+}
+
+/// What the rule's transforms made of the request.
+fn transforms(record: &Record, json: &mut Json<'_>) {
+    let transformed = record.transformed.as_deref();
+    let (host, uri) = match transformed {
+        Some(transformed) => (transformed.host.as_deref(), transformed.uri.as_deref()),
+        None => (None, None),
+    };
+    json.raw(key!("transformed_host"));
+    value(host.map(str::as_bytes), json);
+    json.raw(key!("transformed_uri"));
+    value(uri.map(str::as_bytes), json);
+    json.raw(key!("request_transform_status"));
+    let applied = transformed.filter(|transformed| transformed.applied);
+    let status = match record.error {
+        Some(GatewayError::Transform(error)) => Some(error.code()),
+        _ => applied.map(|_| "TransformSuccess"),
+    };
+    json.maybe(status, Json::word);
 }
 
 fn kind(record: &Record) -> &'static str {

@@ -29,6 +29,7 @@ mutual_authentication = { mode = "verify" }
 default_action = {}
 [[listener.rule]]
 condition = [{ path_pattern = {}, host_header = {}, http_header = {}, query_string = [{}] }]
+transform = [{ type = "url-rewrite", rewrite = [{}] }]
 action = { type = "forward", target_group = [{}], stickiness = {} }
 [[listener.rule]]
 action = { type = "redirect" }
@@ -104,10 +105,6 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "listener.routing_http_response_server_enabled",
         "routing_http_response_server_enabled = false",
-    ),
-    (
-        "listener.rule.transform",
-        "rule = [{ transform = [{ type = 'url-rewrite' }] }]",
     ),
     (
         "listener.rule.action.type",

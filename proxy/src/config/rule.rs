@@ -6,7 +6,8 @@ use lintel_common::config_file::{Table, Value};
 
 use super::build::Groups;
 use super::listener::Front;
-use super::{action, condition, listener, not_supported, values};
+use super::{action, condition, listener, transform, values};
+use crate::action::Action;
 use crate::rule::{Comparison, Condition, Pattern, Rule};
 
 const HIGHEST_PRIORITY: u32 = 50_000;
@@ -42,13 +43,8 @@ fn read(
             }
             Some(priority)
         });
-    if let Some(value) = table.get("transform")
-        && value
-            .list()
-            .is_some_and(|transforms| !transforms.is_empty())
-    {
-        not_supported::refuse_key(&value, "transform");
-    }
+    let transform = table.get("transform");
+    let transforms = transform.as_ref().and_then(transform::read_all);
     let conditions = conditions(table);
     let action = table
         .required(
@@ -56,9 +52,18 @@ fn read(
             "action = { type = \"forward\", target_group = \"app\" }",
         )
         .and_then(|value| action::read(&value, front, groups));
+    if let (Some(value), Some(_), Some(action)) = (transform, &transforms, &action)
+        && !matches!(action, Action::Forward(_))
+    {
+        value.warn(
+            "changes nothing, as the action sends nothing to a target",
+            "leave it out, or forward",
+        );
+    }
     Rule {
         priority: priority.unwrap_or(HIGHEST_PRIORITY),
         conditions,
+        transforms,
         action: action.unwrap_or_else(listener::placeholder),
     }
 }

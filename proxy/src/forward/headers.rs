@@ -1,7 +1,5 @@
 //! Which fields cross the load balancer, in either direction, and which it sets. Pure: heads in, the next hop's bytes out.
 
-use std::net::Ipv6Addr;
-
 use bytes::Bytes;
 use http::header::HeaderMap;
 use http::{Method, Response, Version};
@@ -10,6 +8,7 @@ use hyper::ext::ReasonPhrase;
 use super::client_certificate::ClientCertificates;
 use crate::gateway_error::GatewayError;
 use crate::http1::{Fields, Length, Name, RequestHead, ResponseHead, limits};
+use crate::rule::{Transformed, is_host, without_port};
 
 /// The client connection's part in a request to a target.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +22,28 @@ pub struct ClientSide<'a> {
     pub certificates: Option<(&'a ClientCertificates, &'a [u8])>,
     /// Stands in for the Host that an HTTP/1.0 client may leave out.
     pub load_balancer: &'a str,
+}
+
+/// What a request is for: as the client sent it, or as the rule's transforms made it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub host: &'a str,
+    /// The host's port is its own, and not the listener's.
+    pub keeps_port: bool,
+    pub path_and_query: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    /// `host` is what [`host`] says.
+    pub fn of(head: &'a RequestHead, host: &'a str, transformed: Option<&'a Transformed>) -> Self {
+        let new_host = transformed.and_then(|made| made.host.as_deref());
+        let new_uri = transformed.and_then(|made| made.uri.as_deref());
+        Self {
+            host: new_host.unwrap_or(host),
+            keeps_port: new_host.is_some_and(|host| without_port(host) != host),
+            path_and_query: new_uri.unwrap_or_else(|| head.path_and_query()),
+        }
+    }
 }
 
 /// What of a request's head matters after it was rewritten.
@@ -86,47 +107,10 @@ pub fn host(head: &RequestHead) -> Result<&str, GatewayError> {
     }
 }
 
-/// Whether a byte may stand in a host's name.
-const IN_HOST: [bool; 256] = {
-    let mut allowed = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        allowed[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let others = b"-._~%!$&'()*+;=";
-    let mut at = 0;
-    while at < others.len() {
-        allowed[others[at] as usize] = true;
-        at += 1;
-    }
-    allowed
-};
-
-/// A name or address and perhaps a port; anything else would mean different hosts to different readers.
-fn is_host(host: &str) -> bool {
-    let name = crate::rule::without_port(host);
-    let port = host.strip_prefix(name).unwrap_or_default();
-    let port = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
-    let name_is_one = if let Some(rest) = name.strip_prefix('[') {
-        rest.strip_suffix(']')
-            .is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok())
-    } else {
-        !name.is_empty() && name.bytes().all(|byte| IN_HOST[usize::from(byte)])
-    };
-    name_is_one && port
-}
-
-fn is_port(port: &str) -> bool {
-    !port.is_empty()
-        && port.bytes().all(|byte| byte.is_ascii_digit())
-        && port.parse::<u16>().is_ok()
-}
-
-/// Writes the target's head, made of the client's. `host` is what [`host`] says.
+/// Writes the target's head, made of the client's.
 pub fn to_target(
     head: &RequestHead,
-    host: &str,
+    asked: &Asked<'_>,
     client: &ClientSide<'_>,
     trace_id: &[u8],
     out: &mut Vec<u8>,
@@ -136,18 +120,18 @@ pub fn to_target(
     let trailers = offers_trailers(fields);
     // What is added is some 250 bytes.
     out.reserve(head.wire_size() + 320);
-    for part in [head.method().as_str(), " ", head.path_and_query()] {
+    for part in [head.method().as_str(), " ", asked.path_and_query] {
         out.extend_from_slice(part.as_bytes());
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     if fields.get(Name::Host).is_none() {
-        write_host(host, client, b"Host", out);
+        write_host(asked, client, b"Host", out);
     }
     let listed = Listed::of(fields);
     let mut cookies_written = false;
     for (name, line) in fields.lines() {
         match name {
-            Name::Host => write_host(host, client, name_of(line), out),
+            Name::Host => write_host(asked, client, name_of(line), out),
             Name::Cookie if head.version() == Version::HTTP_2 => {
                 if !std::mem::replace(&mut cookies_written, true) {
                     write_cookies(fields, out);
@@ -397,9 +381,10 @@ fn write_cookies(fields: &Fields, out: &mut Vec<u8>) {
 }
 
 /// Without a port on the standard ports, with the listener's on others, in lower case.
-fn write_host(host: &str, client: &ClientSide<'_>, spelled: &[u8], out: &mut Vec<u8>) {
-    let name = match crate::rule::without_port(host) {
+fn write_host(asked: &Asked<'_>, client: &ClientSide<'_>, spelled: &[u8], out: &mut Vec<u8>) {
+    let name = match without_port(asked.host) {
         "" => client.load_balancer,
+        _ if asked.keeps_port => asked.host,
         name => name,
     };
     out.extend_from_slice(spelled);
@@ -407,7 +392,7 @@ fn write_host(host: &str, client: &ClientSide<'_>, spelled: &[u8], out: &mut Vec
     let start = out.len();
     out.extend_from_slice(name.as_bytes());
     out[start..].make_ascii_lowercase();
-    if !matches!(client.port, 80 | 443) {
+    if !asked.keeps_port && !matches!(client.port, 80 | 443) {
         out.push(b':');
         decimal(client.port.into(), out);
     }

@@ -105,7 +105,7 @@ impl Target {
 }
 
 /// Whether a path and query that came over HTTP/2 has only what one of HTTP/1.1 may have.
-pub(super) fn is_path_and_query(text: &str) -> bool {
+pub(crate) fn is_path_and_query(text: &str) -> bool {
     Target::path_and_query(text.as_bytes(), 0).is_ok()
 }
 

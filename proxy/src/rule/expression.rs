@@ -3,7 +3,7 @@
 //!
 //! All texts here are visible ASCII: letters, digits and the like mean those of ASCII.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{Captures, Regex, RegexBuilder};
 use regex_syntax::ast::{self, Ast, Flag, FlagsItemKind};
 use thiserror::Error;
 
@@ -64,6 +64,16 @@ impl Expression {
     /// As it was written.
     pub fn as_str(&self) -> &str {
         self.regex.as_str()
+    }
+
+    /// How many groups in parentheses it has.
+    pub(super) fn groups(&self) -> usize {
+        self.regex.captures_len() - 1
+    }
+
+    /// Of the first match.
+    pub(super) fn captures<'t>(&self, text: &'t str) -> Option<Captures<'t>> {
+        self.regex.captures(text.as_bytes())
     }
 
     /// Anywhere in the text, unless the expression says `^` or `$`.

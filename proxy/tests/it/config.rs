@@ -266,7 +266,6 @@ fn what_is_promised_works_or_is_refused_by_name() {
             format!(
                 "{rule}.condition: has 6 values, which works here but not on an ALB; an ALB takes at most 5 in a rule"
             ),
-            format!("{rule}.transform: `transform` is not supported yet; leave it out"),
             format!(
                 "{rule}.action.target_group[1].name: there is no target group `canary`; the target groups here are app"
             ),

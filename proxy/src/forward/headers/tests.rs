@@ -43,7 +43,13 @@ fn rewritten(head: &RequestHead) -> (RequestHead, Rewritten) {
     let mut out = Vec::new();
     let mut id = Vec::new();
     trace_id(head.fields(), 0x1234, 0xabc, &mut id);
-    let rewritten = to_target(head, host(head).unwrap(), &CLIENT, &id, &mut out);
+    let rewritten = to_target(
+        head,
+        &Asked::of(head, host(head).unwrap(), None),
+        &CLIENT,
+        &id,
+        &mut out,
+    );
     let (head, length) = RequestHead::read(&out).unwrap().expect("a whole head");
     assert_eq!(length, out.len());
     (head, rewritten)
@@ -195,7 +201,12 @@ fn the_hosts_port_is_the_listeners_or_none() {
     ] {
         let client = ClientSide { port, ..CLIENT };
         let mut out = Vec::new();
-        write_host(host, &client, b"Host", &mut out);
+        let asked = Asked {
+            host,
+            keeps_port: false,
+            path_and_query: "/",
+        };
+        write_host(&asked, &client, b"Host", &mut out);
         assert_eq!(out, format!("Host: {expected}\r\n").as_bytes());
     }
     let (head, _) = rewritten(&request("GET / HTTP/1.0", &[]));

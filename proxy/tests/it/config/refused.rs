@@ -445,8 +445,32 @@ const RULE: &[(&str, &str)] = &[
         "10:61: error: listener[0].rule[0].condition[1].source_ip: listener[0].rule[0].condition[0] is a source_ip too; put all values into one condition: any of them may match",
     ),
     (
-        "priority = 1\ntransform = [{}]\ncondition = [{ path_pattern = ['/'] }]",
-        "10:13: error: listener[0].rule[0].transform: `transform` is not supported yet; leave it out",
+        "priority = 1\ntransform = [{ type = 'url-rewrite' }]\ncondition = [{ path_pattern = ['/'] }]",
+        "10:14: error: listener[0].rule[0].transform[0].rewrite: is missing; add `rewrite = [{ regex = \"^/api/(.*)$\", replace = \"/$1\" }]`",
+    ),
+    (
+        "priority = 1\ntransform = [{ type = 'url', rewrite = [{ regex = 'a', replace = 'b' }] }]\ncondition = [{ path_pattern = ['/'] }]",
+        "10:23: error: listener[0].rule[0].transform[0].type: `url` is not known here; write \"host-header-rewrite\" or \"url-rewrite\"",
+    ),
+    (
+        "priority = 1\ntransform = [{ type = 'url-rewrite', rewrite = [] }]\ncondition = [{ path_pattern = ['/'] }]",
+        "10:48: error: listener[0].rule[0].transform[0].rewrite: holds 0 rewrites; write exactly one",
+    ),
+    (
+        "priority = 1\ntransform = [{ type = 'url-rewrite', rewrite = [{ regex = 'a' }] }]\ncondition = [{ path_pattern = ['/'] }]",
+        "10:49: error: listener[0].rule[0].transform[0].rewrite[0].replace: is missing; add `replace = \"/$1\"`",
+    ),
+    (
+        "priority = 1\ntransform = [{ type = 'url-rewrite', rewrite = [{ regex = '(a', replace = 'b' }] }]\ncondition = [{ path_pattern = ['/'] }]",
+        "10:59: error: listener[0].rule[0].transform[0].rewrite[0].regex: `(a` cannot be used as a regex: unclosed group; write one in an ALB's dialect: no look-around, back-references, atomic groups, possessive quantifiers, \\p{..}",
+    ),
+    (
+        "priority = 1\ntransform = [{ type = 'url-rewrite', rewrite = [{ regex = '(a)', replace = '$2' }] }]\ncondition = [{ path_pattern = ['/'] }]",
+        "10:76: error: listener[0].rule[0].transform[0].rewrite[0].replace: `$2` means a group that the regex does not have; write visible ASCII; $1 is what the regex's first group matched, $$ a dollar sign",
+    ),
+    (
+        "priority = 1\ntransform = [{ type = 'url-rewrite', rewrite = { regex = 'a', replace = 'b' } }, { type = 'url-rewrite', rewrite = { regex = 'a', replace = 'b' } }]\ncondition = [{ path_pattern = ['/'] }]",
+        "10:82: error: listener[0].rule[0].transform[1]: is a second transform of its type; an ALB takes one of each in a rule: leave one out",
     ),
 ];
 
@@ -620,6 +644,17 @@ fn six_groups_are_too_many() {
     );
     let unused = "f.toml:21:1: warning: target_group[5]: nothing forwards to the target group `g5`; use it in an action, or leave it out";
     refused(&text(&names[..5]), unused);
+}
+
+#[test]
+fn transforms_without_a_target_are_a_warning() {
+    let rule = "[[listener.rule]]\npriority = 1\ncondition = [{ path_pattern = ['/'] }]\n\
+                transform = [{ type = 'url-rewrite', rewrite = { regex = 'a', replace = 'b' } }]\n\
+                action = { type = 'fixed-response', status_code = '204' }\n";
+    refused(
+        &format!("{SMALLEST}{rule}"),
+        "f.toml:11:13: warning: listener[0].rule[0].transform: changes nothing, as the action sends nothing to a target; leave it out, or forward",
+    );
 }
 
 #[test]
