@@ -6,12 +6,15 @@
 //! | `GET /ready` | 200 when every target group in use has a healthy target, else 503 with what is missing |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /target-health` | every group's targets with state, reason and requests in flight, as JSON |
+//! | `PUT /target-groups/NAME/targets/ID:PORT` | registers a target: 201, or 200 if it was registered |
+//! | `DELETE /target-groups/NAME/targets/ID:PORT` | 202; the target starts draining |
 //! | `POST /reload` | 200 with what changed, or 422 with what is wrong, as JSON |
 //!
-//! It shows what runs and passes requests on to the control thread; it changes nothing itself. Whom it answers is
-//! `admission`'s.
+//! It shows what runs, tells target groups which targets to have (`registration`), and passes reloads on to the control
+//! thread. Whom it answers is `admission`'s.
 
 mod admission;
+mod registration;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -38,7 +41,7 @@ use crate::load_balancer::{
 use crate::metrics::Metrics;
 use crate::model::LoadBalancerSettings;
 use crate::socket;
-use crate::target_group::TargetHealthDescription;
+use crate::target_group::{TargetGroup, TargetHealthDescription};
 
 /// Bound, not served yet.
 pub(crate) struct Admin {
@@ -157,14 +160,17 @@ impl Service for Endpoints {
         request: Request<Incoming>,
         _connection: Rc<Connection>,
     ) -> Response<Full<Bytes>> {
-        let path = request.uri().path();
-        if path != "/health"
-            && let Err(refused) = admission::check(self.token.as_deref(), &request)
-        {
+        if let Some(refused) = self.refused(&request) {
             return refusal(refused);
         }
-        let get = matches!(*request.method(), Method::GET | Method::HEAD);
-        let post = *request.method() == Method::POST;
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        if let Some((group, target)) = registration::parts(path) {
+            let group = self.target_group(group);
+            return registration::answer(group.as_deref(), target, &parts.method, body).await;
+        }
+        let get = matches!(parts.method, Method::GET | Method::HEAD);
+        let post = parts.method == Method::POST;
         match path {
             "/health" if get => text(StatusCode::OK, "text/plain", "ok\n".into()),
             "/ready" if get => self.ready(),
@@ -179,6 +185,19 @@ impl Service for Endpoints {
 }
 
 impl Endpoints {
+    fn refused(&self, request: &Request<Incoming>) -> Option<Refused> {
+        if request.uri().path() == "/health" {
+            return None;
+        }
+        admission::check(self.token.as_deref(), request).err()
+    }
+
+    fn target_group(&self, name: &str) -> Option<Arc<TargetGroup>> {
+        let overview = self.overview.load();
+        let mut groups = overview.groups.iter().map(|group| &group.group);
+        groups.find(|group| group.name() == name).map(Arc::clone)
+    }
+
     fn ready(&self) -> Response<Full<Bytes>> {
         if self.stopping.is_requested() {
             return text(

@@ -5,18 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::harness::client::get;
-use crate::harness::{Message, Proxy, Refusing, Setup, Target, Wire, ok};
+use crate::harness::{Proxy, Refusing, Setup, Target, ok};
 
 fn start() -> (Target, Proxy) {
     let target = Target::saying("hello");
     let proxy = Setup::to([target.address]).start();
     (target, proxy)
-}
-
-/// Whole, as an HTTP client would send it.
-fn exchange(proxy: &Proxy, request: &str) -> Message {
-    let stream = std::net::TcpStream::connect(proxy.running().admin().unwrap()).unwrap();
-    Wire::tcp(stream).exchange(request)
 }
 
 #[test]
@@ -73,6 +67,11 @@ fn what_is_not_there_or_not_allowed_says_so() {
         ("POST", "/health", "GET, HEAD"),
         ("DELETE", "/metrics", "GET, HEAD"),
         ("GET", "/reload", "POST"),
+        (
+            "GET",
+            "/target-groups/app/targets/10.0.0.1:80",
+            "PUT, DELETE",
+        ),
     ] {
         let answer = proxy.admin(method, path);
         assert_eq!(answer.status(), 405, "{path}");
@@ -89,16 +88,16 @@ fn with_a_token_only_health_is_open() {
         .with(&format!("admin_token_file = '{}'", token.path().display()))
         .start_unhealthy();
     let asked = |method: &str, path: &str, authorization: &str| {
-        exchange(
-            &proxy,
-            &format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{authorization}\r\n"),
-        )
+        proxy.admin_exchange(&format!(
+            "{method} {path} HTTP/1.1\r\nHost: a\r\n{authorization}\r\n"
+        ))
     };
     for (method, path) in [
         ("GET", "/ready"),
         ("GET", "/metrics"),
         ("GET", "/target-health"),
         ("POST", "/reload"),
+        ("PUT", "/target-groups/app/targets/10.0.0.1:80"),
         ("GET", "/nothing"),
     ] {
         for wrong in [
@@ -257,7 +256,7 @@ fn admin_requests_are_nobodys_traffic() {
     let (_target, proxy) = start();
     let before = proxy.metric("new_connection_count_total{side=\"client\"}");
     for _ in 0..3 {
-        exchange(&proxy, &get("/health"));
+        proxy.admin_exchange(&get("/health"));
     }
     assert_eq!(
         proxy.metric("new_connection_count_total{side=\"client\"}"),

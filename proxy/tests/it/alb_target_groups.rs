@@ -201,3 +201,152 @@ fn without_cross_zone_a_zone_is_on_its_own() {
     assert_eq!(answer.status(), 503, "{}", answer.text());
     assert_eq!(proxy.log(21)[20]["reason"], "no_targets");
 }
+
+fn target_path(address: SocketAddr) -> String {
+    format!("/target-groups/app/targets/{address}")
+}
+
+#[test]
+fn targets_come_and_go_by_hand() {
+    let (a, b) = (Target::saying("a"), Target::saying("b"));
+    let setup = Setup::to([a.address]);
+    let proxy = setup.clone().start();
+    assert_eq!(proxy.admin("PUT", &target_path(a.address)).status(), 200);
+    let registered = proxy.admin("PUT", &target_path(b.address));
+    assert_eq!(registered.status(), 201);
+    let shown: serde_json::Value = serde_json::from_slice(&registered.body).unwrap();
+    assert_eq!(shown["port"], b.address.port());
+    assert_eq!(shown["state"], "initial");
+    assert_eq!(proxy.admin("PUT", &target_path(b.address)).status(), 200);
+    proxy.wait_for_health(b.address, "healthy");
+    assert_eq!(shares(&proxy, 10), named(&[("a", 5), ("b", 5)]));
+
+    assert_eq!(proxy.admin("DELETE", &target_path(a.address)).status(), 202);
+    until("it is gone with its last request", || {
+        proxy.admin("DELETE", &target_path(a.address)).status() == 404
+    });
+    assert_eq!(shares(&proxy, 10), named(&[("b", 10)]));
+
+    // A reload that says nothing new of the targets changes nothing of them.
+    proxy
+        .reload(&setup.clone().group("retry = 'none'"))
+        .unwrap();
+    assert_eq!(shares(&proxy, 10), named(&[("b", 10)]));
+
+    assert_eq!(proxy.admin("PUT", &target_path(a.address)).status(), 201);
+    proxy.wait_for_health(a.address, "healthy");
+    assert_eq!(shares(&proxy, 10), named(&[("a", 5), ("b", 5)]));
+    for address in [a.address, b.address] {
+        assert_eq!(proxy.admin("DELETE", &target_path(address)).status(), 202);
+    }
+    assert_eq!(proxy.get("/").status(), 503);
+}
+
+#[test]
+fn what_cannot_be_registered_says_why() {
+    let target = Target::saying("a");
+    let setup = Setup::default()
+        .with("availability_zone = 'a'")
+        .other_group("zonal", &[])
+        .rule_action(
+            1,
+            "{ path_pattern = ['/zonal'] }",
+            "{ type = 'forward', target_group = 'zonal' }",
+        );
+    let text = setup.text().replace(
+        "name = 'zonal'",
+        "name = 'zonal'\nload_balancing_cross_zone_enabled = 'false'",
+    );
+    let proxy = setup.start_unhealthy();
+    proxy.reload_text(&text).unwrap();
+    let put = |path: &str, body: &str| {
+        let length = body.len();
+        proxy.admin_exchange(&format!(
+            "PUT {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    };
+    let zonal = format!("/target-groups/zonal/targets/{}", target.address);
+    for (path, body, status, says) in [
+        ("/target-groups/none/targets/10.0.0.1:80", "", 404, "group"),
+        ("/target-groups/app/targets/10.0.0.1", "", 400, "port"),
+        ("/target-groups/app/targets/app:80", "", 400, "address"),
+        ("/target-groups/app/targets/10.0.0.1:80", "{", 400, "body"),
+        (
+            "/target-groups/app/targets/10.0.0.1:80",
+            "{\"zone\": \"a\"}",
+            400,
+            "unknown field",
+        ),
+        (&zonal, "", 400, "cross-zone"),
+        (
+            &zonal,
+            "{\"availability_zone\": \"all\"}",
+            400,
+            "cross-zone",
+        ),
+        (&zonal, "{\"availability_zone\": \"a\"}", 201, "initial"),
+    ] {
+        let answer = put(path, body);
+        assert_eq!(answer.status(), status, "{path} {body}");
+        assert!(
+            answer.text().contains(says),
+            "{path} {body}: {}",
+            answer.text()
+        );
+    }
+    until("healthy", || proxy.health_of(target.address).0 == "healthy");
+    assert_eq!(proxy.get("/zonal").text(), "a");
+    let v6 = put("/target-groups/app/targets/[::1]:80", "");
+    assert_eq!(v6.status(), 201);
+    let encoded = proxy.admin("DELETE", "/target-groups/app/targets/%5B::1%5D:80");
+    assert_eq!(encoded.status(), 202);
+    let unknown = proxy.admin("DELETE", "/target-groups/app/targets/[::1]:80");
+    assert_eq!(unknown.status(), 404);
+}
+
+#[test]
+fn a_deregistered_target_finishes_its_requests() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let target = Target::answering(move |request| {
+        if request.uri() == "/slow" {
+            held.pass();
+        }
+        ok("old")
+    });
+    let proxy = Setup::to([target.address]).start();
+    let mut client = proxy.connect();
+    client.send(get("/slow")).unwrap();
+    target.wait_for_requests(1);
+    let path = target_path(target.address);
+    assert_eq!(proxy.admin("DELETE", &path).status(), 202);
+    assert_eq!(proxy.health_of(target.address).0, "draining");
+    assert_eq!(
+        proxy.admin("DELETE", &path).status(),
+        202,
+        "it is known still"
+    );
+    assert_eq!(proxy.get("/").status(), 503, "no new requests");
+    gate.open();
+    assert_eq!(client.response_to("GET").unwrap().text(), "old");
+    until("it is gone", || {
+        proxy.target_health()["target_groups"][0]["targets"] == serde_json::json!([])
+    });
+}
+
+#[test]
+fn when_the_delay_is_over_requests_in_flight_end_with_502() {
+    let target = Target::scripted(|connection| {
+        connection.request()?;
+        connection.rest().map(drop)
+    });
+    let proxy = Setup::to([target.address])
+        .group("deregistration_delay = 0.2")
+        .start();
+    let mut client = proxy.connect();
+    client.send(get("/")).unwrap();
+    target.wait_for_requests(1);
+    proxy.admin("DELETE", &target_path(target.address));
+    assert_eq!(client.response_to("GET").unwrap().status(), 502);
+    assert_eq!(proxy.log_line()["reason"], "target_deregistered");
+}

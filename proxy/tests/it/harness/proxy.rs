@@ -240,10 +240,15 @@ impl Proxy {
 
     #[track_caller]
     pub fn admin(&self, method: &str, path: &str) -> Message {
-        let address = self.running().admin().unwrap();
-        connect(address).exchange(format!(
+        self.admin_exchange(&format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         ))
+    }
+
+    /// Whole, as an HTTP client would send it.
+    #[track_caller]
+    pub fn admin_exchange(&self, request: &str) -> Message {
+        connect(self.running().admin().unwrap()).exchange(request)
     }
 
     pub fn target_health(&self) -> Value {
