@@ -6,7 +6,10 @@ use std::path::Path;
 use lintel_common::config_file::{Table, Value};
 
 use super::{listener, load_balancer, target_group};
-use crate::model::{Model, TargetGroupSettings};
+use crate::action::Action;
+use crate::model::{
+    ListenerProtocol, ListenerSettings, Model, ProtocolVersion, TargetGroupSettings,
+};
 
 pub(super) fn model(root: &mut Table<'_>, directory: &Path) -> Model {
     let load_balancer = load_balancer::read(root, directory);
@@ -37,12 +40,42 @@ pub(super) fn model(root: &mut Table<'_>, directory: &Path) -> Model {
     // With an error the action that uses a group may be the one that could not be read.
     if !root.has_errors() {
         groups.warn_of_unused(&group_tables);
+        for (value, listener) in listener_tables.iter().zip(&listeners) {
+            warn_of_mismatch(value, listener, &target_groups);
+        }
     }
 
     Model {
         load_balancer,
         listeners,
         target_groups,
+    }
+}
+
+/// HTTP/2 comes to HTTPS listeners only, and nothing else gets to targets that speak it.
+fn warn_of_mismatch(
+    value: &Value<'_>,
+    listener: &ListenerSettings,
+    target_groups: &[TargetGroupSettings],
+) {
+    if listener.protocol != ListenerProtocol::Http {
+        return;
+    }
+    let forwarded = listener.rules.actions().flat_map(Action::target_groups);
+    let mut mismatched: Vec<&str> = forwarded
+        .filter_map(|weighted| target_groups.get(weighted.target_group))
+        .filter(|group| group.protocol_version != ProtocolVersion::Http1)
+        .map(|group| group.name.as_str())
+        .collect();
+    mismatched.sort_unstable();
+    mismatched.dedup();
+    for name in mismatched {
+        value.warn(
+            format_args!(
+                "speaks HTTP/1.1 only, and every request that it forwards to `{name}` gets a 464"
+            ),
+            "set protocol = \"HTTPS\", or protocol_version = \"HTTP1\" in the target group",
+        );
     }
 }
 

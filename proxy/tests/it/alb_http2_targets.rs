@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue};
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use lintel_proxy::config;
 
 use crate::harness::client::get;
 use crate::harness::http2::{Body, Http2, empty, full, growing, request, whole};
 use crate::harness::http2_target::{Answer, Http2Target, growing_with_trailers};
-use crate::harness::tls::TlsFront;
+use crate::harness::tls::{TlsFront, write_certificates};
 use crate::harness::{PATIENCE, Proxy, Setup, Target, ok};
 
 const MIB: usize = 1024 * 1024;
@@ -459,4 +460,36 @@ async fn health_is_checked_with_the_groups_version() {
         let expected = format!("Health checks failed with these codes: [{matcher}]");
         assert_eq!(*description, expected);
     }
+}
+
+#[test]
+fn a_listener_without_http2_in_front_of_it_is_a_warning() {
+    let text = |protocol: &str| {
+        let certificate = match protocol {
+            "HTTPS" => "certificate = { chain = 'site.pem', key = 'site.key' }",
+            _ => "",
+        };
+        format!(
+            "[[target_group]]\nname = 'app'\nport = 1\nprotocol_version = 'GRPC'\ntargets = ['10.0.0.1']\n\
+             [[listener]]\nport = 443\nprotocol = '{protocol}'\n{certificate}\n\
+             default_action = {{ type = 'forward', target_group = 'app' }}\n"
+        )
+    };
+    let directory = tempfile::tempdir().unwrap();
+    write_certificates(directory.path());
+    let warnings = |protocol: &str| {
+        let loaded = config::parse(&text(protocol), &directory.path().join("f.toml")).unwrap();
+        let lines = loaded.warnings.iter().map(ToString::to_string);
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("HTTPS"), [""; 0]);
+    let warned = warnings("HTTP");
+    assert_eq!(warned.len(), 1);
+    assert!(
+        warned[0].ends_with(
+            "f.toml:6:1: warning: listener[0]: speaks HTTP/1.1 only, and every request that it forwards to `app` \
+             gets a 464; set protocol = \"HTTPS\", or protocol_version = \"HTTP1\" in the target group"
+        ),
+        "{warned:?}"
+    );
 }
