@@ -13,6 +13,7 @@ mod access_log;
 mod accounting;
 mod admin;
 mod alb_compatibility;
+mod alb_grpc;
 mod alb_http2_targets;
 mod alb_rules;
 mod alb_target_groups;
