@@ -6,6 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::Method;
 use lintel_proxy::forward::headers::{Asked, ClientSide, ToClient, to_client, to_target, trace_id};
 use lintel_proxy::http1::{RequestHead, ResponseHead};
+use lintel_proxy::model::{HeaderModification, RequestHeaders};
 
 const COOKIE_SIZE: usize = 1536;
 
@@ -81,12 +82,16 @@ fn response() -> ResponseHead {
 }
 
 fn rewrite(c: &mut Criterion) {
+    let modification = HeaderModification::NONE;
     let client = ClientSide {
         address: "192.0.2.7",
-        https: true,
+        address_port: 40000,
+        tls: None,
         certificates: None,
         port: 443,
         load_balancer: "lintel",
+        headers: RequestHeaders::DEFAULT,
+        modification: &modification,
     };
     let mut group = c.benchmark_group("headers");
     let (mut out, mut id) = (Vec::new(), Vec::new());
@@ -95,7 +100,7 @@ fn rewrite(c: &mut Criterion) {
             b.iter(|| {
                 out.clear();
                 id.clear();
-                trace_id(head.fields(), black_box(0x6955_4b80), black_box(7), &mut id);
+                trace_id(&head, black_box(0x6955_4b80), black_box(7), &mut id);
                 to_target(
                     &head,
                     &Asked::of(&head, "www.example.com", None),
@@ -110,7 +115,7 @@ fn rewrite(c: &mut Criterion) {
     group.bench_function("to_client", |b| {
         b.iter(|| {
             out.clear();
-            to_client(&head, &ToClient::default(), &mut out);
+            to_client(&head, &ToClient::default(), &[], &mut out);
         });
     });
     group.finish();

@@ -15,8 +15,11 @@ use http::{HeaderMap, HeaderValue};
 use lintel_common::server::{Connection, Cut};
 use tokio::time::Instant;
 
+use crate::desync::Classification;
+use crate::forward::headers;
 use crate::gateway_error::GatewayError;
-use crate::http1::RequestHead;
+use crate::http1::fields::is_valid_name;
+use crate::http1::{Name, RequestHead};
 use crate::metrics::{GroupMetrics, Metrics};
 use crate::rule::Transformed;
 use writer::AccessLog;
@@ -57,6 +60,7 @@ pub struct Record {
     status: Option<u16>,
     target_status: Option<u16>,
     error: Option<GatewayError>,
+    classification: Option<Classification>,
 }
 
 impl Record {
@@ -106,6 +110,7 @@ impl Record {
             status: None,
             target_status: None,
             error: None,
+            classification: None,
         }
     }
 
@@ -146,6 +151,31 @@ impl Record {
         self.transformed = Some(Rc::clone(transformed));
     }
 
+    /// Desync mitigation has something to say of it.
+    pub fn classified(&mut self, classification: Classification) {
+        self.recorder.metrics.non_compliant_requests.inc();
+        self.classification = Some(classification);
+    }
+
+    /// The request has field names that an ALB calls invalid. `dropped`: they are not forwarded, as those never are that
+    /// pose as a field of the load balancer's.
+    #[cold]
+    pub fn invalid_names(&self, head: &RequestHead, dropped: bool) {
+        let metrics = &self.recorder.metrics;
+        let invalid = head
+            .fields()
+            .iter()
+            .filter(|field| !is_valid_name(field.spelled.as_bytes()));
+        let (removed, other): (Vec<_>, Vec<_>) =
+            invalid.partition(|field| dropped || field.name != Name::Other);
+        if !removed.is_empty() {
+            metrics.dropped_invalid_header_requests.inc();
+        }
+        if !other.is_empty() {
+            metrics.forwarded_invalid_header_requests.inc();
+        }
+    }
+
     pub fn redirect(&mut self, location: HeaderValue) {
         self.recorder.metrics.redirects.inc();
         self.redirect_url = Some(location);
@@ -164,6 +194,12 @@ impl Record {
     pub fn target(&mut self, metrics: &Arc<GroupMetrics>, address: SocketAddr) {
         if self.group.is_none() {
             metrics.request_count.inc();
+            if self.connection.is_ipv6() {
+                self.recorder.metrics.ipv6_requests.inc();
+            }
+            if self.connection.http2 && self.request.as_deref().is_some_and(headers::is_grpc) {
+                metrics.grpc_request_count.inc();
+            }
             self.group = Some(Arc::clone(metrics));
         }
         self.target = Some(address);
@@ -199,6 +235,9 @@ impl Record {
     /// As [`answer`](Self::answer), for a response of the load balancer's own.
     pub fn answer_own(&mut self, status: u16, error: Option<GatewayError>) {
         self.recorder.metrics.elb_response(status);
+        if error == Some(GatewayError::RedirectTooLong) {
+            self.recorder.metrics.redirect_url_limit_exceeded.inc();
+        }
         self.answer(status);
         self.error = error;
     }
@@ -237,6 +276,10 @@ impl Drop for Record {
             .metrics
             .processed_bytes
             .inc_by(self.received + self.sent);
+        if self.connection.is_ipv6() {
+            let bytes = self.received + self.sent;
+            self.recorder.metrics.ipv6_processed_bytes.inc_by(bytes);
+        }
         if let Some(log) = &self.recorder.log
             && !log.write(|lines| line::write(self, SystemTime::now(), lines))
         {

@@ -8,6 +8,7 @@ mod action;
 mod balancing;
 mod build;
 mod condition;
+mod header_modification;
 mod health_check;
 mod listener;
 mod load_balancer;

@@ -16,6 +16,14 @@ pub enum GatewayError {
     MalformedRequest,
     #[error("an HTTP/1.1 request needs exactly one valid Host header")]
     InvalidHost,
+    #[error(
+        "the request could be read otherwise by others, and desync_mitigation_mode lets no such pass"
+    )]
+    DesyncMitigation,
+    #[error("a Transfer-Encoding that is known, and is not chunked")]
+    UnknownTransferEncoding,
+    #[error("X-Forwarded-For has more than 30 addresses")]
+    TooManyForwardedAddresses,
     #[error("the request head is larger than 64 KiB or has more than 128 fields")]
     RequestHeadTooLarge,
     #[error("the request line is longer than 16 KiB")]
@@ -75,14 +83,19 @@ pub enum GatewayError {
 impl GatewayError {
     pub fn status(self) -> u16 {
         match self {
-            Self::MalformedRequest | Self::InvalidHost | Self::RequestBodyIncomplete => 400,
+            Self::MalformedRequest
+            | Self::DesyncMitigation
+            | Self::InvalidHost
+            | Self::RequestBodyIncomplete => 400,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::RequestLineTooLong => 414,
-            Self::RequestHeadTooLarge => 431,
+            Self::RequestHeadTooLarge => 413,
+            Self::UnknownTransferEncoding => 501,
             Self::UnsupportedVersion => 505,
             Self::ClientClosed | Self::ClientStalled => 460,
             Self::ProtocolMismatch => 464,
+            Self::TooManyForwardedAddresses => 463,
             Self::TargetConnectionFailed
             | Self::TargetTlsFailed
             | Self::TargetClosed
@@ -105,6 +118,9 @@ impl GatewayError {
     pub fn reason(self) -> &'static str {
         match self {
             Self::MalformedRequest => "malformed_request",
+            Self::DesyncMitigation => "desync_mitigation",
+            Self::UnknownTransferEncoding => "unknown_transfer_encoding",
+            Self::TooManyForwardedAddresses => "too_many_forwarded_addresses",
             Self::InvalidHost => "invalid_host",
             Self::RequestHeadTooLarge => "request_head_too_large",
             Self::RequestLineTooLong => "request_line_too_long",
@@ -140,11 +156,25 @@ impl GatewayError {
 
     /// Whether what is left on the client's connection cannot be trusted to be the next request.
     pub fn closes_connection(self) -> bool {
-        matches!(self.status(), 400 | 408 | 414 | 431 | 505)
+        matches!(self.status(), 400 | 408 | 413 | 414 | 501 | 505)
     }
 
     pub fn response(self) -> Response<Bytes> {
         page(self.status())
+    }
+
+    /// For a client of gRPC, which looks for a status of its own and reads no page.
+    pub fn grpc_response(self) -> Response<Bytes> {
+        let mut response = own(self.status(), Bytes::new());
+        for (name, value) in [
+            ("content-type", "application/grpc"),
+            ("grpc-status", "14"),
+            ("grpc-message", "unavailable"),
+        ] {
+            let value = http::HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
+        }
+        response
     }
 }
 
@@ -215,6 +245,9 @@ mod tests {
     const ALL: &[GatewayError] = &[
         GatewayError::RequestLineTooLong,
         GatewayError::UnsupportedVersion,
+        GatewayError::DesyncMitigation,
+        GatewayError::UnknownTransferEncoding,
+        GatewayError::TooManyForwardedAddresses,
         GatewayError::RequestHeadTooLarge,
         GatewayError::ClientStalled,
         GatewayError::Shutdown,

@@ -1,7 +1,7 @@
 //! `lintel-proxy`: what an AWS Application Load Balancer does, as a library and as a program.
 //!
 //! In reading order: a [`load_balancer`] runs [`worker`]s, each of which serves its [`listener`]s. A request passes
-//! through `listener` from top to bottom: its [`rule`] gives an [`action`]; a forward action's [`target_group`] gives a
+//! through `listener` from top to bottom: [`desync`] lets it pass; its [`rule`] gives an [`action`]; a forward action's [`target_group`] gives a
 //! target, kept honest by [`health_check`] and filled by [`discovery`]; [`forward`] has the exchange with it, in
 //! [`http1`]. What fails becomes a [`gateway_error`]; what happened goes to the [`access_log`] and the [`metrics`].
 //! [`config`] makes the [`model`] of all this from a file, and the admin endpoints show it.
@@ -14,6 +14,9 @@ pub mod load_balancer;
 pub mod worker;
 
 pub mod listener;
+
+pub mod desync;
+
 pub mod rule;
 
 pub mod action;

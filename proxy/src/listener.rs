@@ -20,6 +20,7 @@ use lintel_common::shutdown::Shutdown;
 
 use crate::access_log::{Record, Recorder};
 use crate::action::{Action, FixedResponse, Redirect, RedirectInput};
+use crate::desync::{Then, Verdict};
 use crate::forward::client::Client;
 use crate::forward::client_certificate::ClientCertificates;
 use crate::forward::exchange::{Exchange, Outgoing};
@@ -30,7 +31,7 @@ use crate::forward::pool::Pool;
 use crate::forward::{Forwarder, Group};
 use crate::gateway_error::{self, GatewayError};
 use crate::http1::{RequestHead, ResponseHead};
-use crate::model::{LoadBalancerSettings, ProtocolVersion};
+use crate::model::{HeaderModification, LoadBalancerSettings, ProtocolVersion};
 use crate::rule::{RuleInput, RuleTable, Transformed, Transforms};
 use crate::target_group::Target;
 
@@ -44,6 +45,7 @@ pub struct Routes {
     pub tls: Option<Tls>,
     /// As bound.
     pub port: u16,
+    pub modification: Arc<HeaderModification>,
     pub rules: RuleTable,
     /// A forward action's index points in here.
     pub groups: Arc<[Group]>,
@@ -80,6 +82,7 @@ struct Inbound<'r> {
     routes: &'r Routes,
     head: &'r RequestHead,
     connection: &'r Connection,
+    verdict: Verdict,
 }
 
 /// What a stage of ours or a target has said.
@@ -147,7 +150,14 @@ impl Listener {
             routes,
             head,
             connection,
+            verdict,
         } = *inbound;
+        if let Some(classification) = verdict.classification {
+            record.classified(classification);
+        }
+        if verdict.then == Then::Refuse {
+            return Err(GatewayError::DesyncMitigation);
+        }
         if matches!(*head.method(), Method::TRACE | Method::CONNECT) {
             return Err(GatewayError::MethodNotAllowed);
         }
@@ -196,6 +206,7 @@ impl Listener {
             routes,
             head,
             connection,
+            verdict,
         } = *inbound;
         if !is_spoken(group.version, head) {
             return Err(GatewayError::ProtocolMismatch);
@@ -203,15 +214,18 @@ impl Listener {
         let settings = &routes.settings;
         let client_side = ClientSide {
             address: connection.peer_address(),
-            https: connection.tls.is_some(),
+            address_port: connection.peer.port(),
+            tls: connection.tls.as_ref(),
             certificates: certificates(routes, connection),
             port: routes.port,
             load_balancer: &settings.name,
+            headers: settings.request_headers,
+            modification: &routes.modification,
         };
         let buffers = &self.pool.buffers;
         let (mut trace_id, mut bytes) = (buffers.lend(), buffers.lend());
         let (now, random) = (record.created_at(), rand::random());
-        headers::trace_id(head.fields(), now, random, &mut trace_id);
+        headers::trace_id(head, now, random, &mut trace_id);
         let rewritten = headers::to_target(head, asked, &client_side, &trace_id, &mut bytes);
         record.trace_id(&trace_id);
         buffers.give_back(trace_id);
@@ -219,8 +233,12 @@ impl Listener {
             head: bytes,
             method: head.method().clone(),
             websocket: rewritten.websocket,
+            last: verdict.then == Then::PassAndClose,
         };
         let trailers = rewritten.trailers || group.version == ProtocolVersion::Grpc;
+        if head.fields().have_invalid_name() {
+            record.invalid_names(head, settings.request_headers.drop_invalid);
+        }
         let forwarder = Forwarder {
             pool: &self.pool,
             group,

@@ -29,6 +29,12 @@ pub struct Metrics {
     pub processed_bytes: IntCounter,
     pub fixed_responses: IntCounter,
     pub redirects: IntCounter,
+    pub redirect_url_limit_exceeded: IntCounter,
+    pub non_compliant_requests: IntCounter,
+    pub dropped_invalid_header_requests: IntCounter,
+    pub forwarded_invalid_header_requests: IntCounter,
+    pub ipv6_requests: IntCounter,
+    pub ipv6_processed_bytes: IntCounter,
     pub access_log_dropped: IntCounter,
     pub reloads: IntCounterVec,
     pub certificate_reloads: IntCounterVec,
@@ -36,6 +42,7 @@ pub struct Metrics {
     pub certificate_expiry: IntGaugeVec,
     elb_responses: IntCounterVec,
     request_count: IntCounterVec,
+    grpc_request_count: IntCounterVec,
     target_responses: IntCounterVec,
     target_response_time: HistogramVec,
     target_connection_errors: IntCounterVec,
@@ -61,6 +68,7 @@ struct HostCounts {
 pub struct GroupMetrics {
     pub target_group: Box<str>,
     pub request_count: IntCounter,
+    pub grpc_request_count: IntCounter,
     /// 1xx to 5xx.
     pub responses: [IntCounter; 5],
     pub response_time: Histogram,
@@ -107,6 +115,35 @@ impl Metrics {
                 .counter("http_fixed_response_count_total", "Requests answered by a fixed-response action")?,
             redirects: new
                 .counter("http_redirect_count_total", "Requests answered by a redirect action")?,
+            redirect_url_limit_exceeded: new.counter(
+                "http_redirect_url_limit_exceeded_count_total",
+                "Redirects that could not be made because their Location is longer than 8 KiB",
+            )?,
+            non_compliant_requests: new.counter(
+                "desync_mitigation_mode_non_compliant_request_count_total",
+                "Requests that desync mitigation classified as something other than compliant",
+            )?,
+            dropped_invalid_header_requests: new.counter(
+                "dropped_invalid_header_request_count_total",
+                "Requests of which header fields with invalid names were removed",
+            )?,
+            forwarded_invalid_header_requests: new.counter(
+                "forwarded_invalid_header_request_count_total",
+                "Requests that were forwarded with header fields with invalid names",
+            )?,
+            grpc_request_count: new.counters(
+                "grpc_request_count_total",
+                "gRPC requests for which a target was chosen",
+                group,
+            )?,
+            ipv6_requests: new.counter(
+                "ipv6_request_count_total",
+                "Requests of clients that use IPv6, for which a target was chosen",
+            )?,
+            ipv6_processed_bytes: new.counter(
+                "ipv6_processed_bytes_total",
+                "Bytes of requests and responses of clients that use IPv6, heads included",
+            )?,
             access_log_dropped: new.counter(
                 "access_log_dropped_total",
                 "Access log lines lost because the log did not take them, or not in time",
@@ -180,6 +217,7 @@ impl Metrics {
         Arc::new(GroupMetrics {
             target_group: name.into(),
             request_count: self.request_count.with_label_values(&[name]),
+            grpc_request_count: self.grpc_request_count.with_label_values(&[name]),
             responses: [
                 class("1xx"),
                 class("2xx"),
@@ -352,7 +390,7 @@ mod tests {
         let families = metrics.registry.gather();
         assert_eq!(
             families.len(),
-            24,
+            31,
             "every series shows up once it has a value"
         );
         for family in families {

@@ -5,8 +5,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{HeaderName, HeaderValue};
 use lintel_common::tls::MutualAuthentication;
 
 use crate::rule::RuleTable;
@@ -37,13 +39,53 @@ pub struct LoadBalancerSettings {
     pub idle_timeout: Duration,
     pub client_keep_alive: Duration,
     pub enable_http2: bool,
-    pub access_logs: Option<AccessLogs>,
+    pub desync_mitigation_mode: DesyncMitigationMode,
+    pub request_headers: RequestHeaders,
+    pub access_logs: Option<LogSettings>,
     /// Where this node is.
     pub availability_zone: Option<String>,
 }
 
+/// Which requests that are not quite as they should be are let pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DesyncMitigationMode {
+    Monitor,
+    Defensive,
+    Strictest,
+}
+
+/// What becomes of a client's header fields on the way to a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestHeaders {
+    pub drop_invalid: bool,
+    pub preserve_host: bool,
+    pub forwarded_for: ForwardedFor,
+    pub tls_version_and_cipher_suite: bool,
+}
+
+impl RequestHeaders {
+    pub const DEFAULT: Self = Self {
+        drop_invalid: false,
+        preserve_host: false,
+        forwarded_for: ForwardedFor::Append { port: false },
+        tls_version_and_cipher_suite: false,
+    };
+}
+
+/// What becomes of `X-Forwarded-For`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedFor {
+    Append {
+        /// The client's port too.
+        port: bool,
+    },
+    Preserve,
+    Remove,
+}
+
+/// One log: where its lines go, and what they look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccessLogs {
+pub struct LogSettings {
     pub path: LogPath,
     pub format: LogFormat,
 }
@@ -57,6 +99,7 @@ pub enum LogPath {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
+    /// An object a line.
     Json,
 }
 
@@ -66,7 +109,53 @@ pub struct ListenerSettings {
     pub addresses: Vec<IpAddr>,
     pub port: u16,
     pub protocol: ListenerProtocol,
+    pub headers: Arc<HeaderModification>,
     pub rules: RuleTable,
+}
+
+/// What a listener's attributes do to header fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderModification {
+    /// Responses of the load balancer's own say `Server`.
+    pub server: bool,
+    /// Set on every response, in place of what it has of that name.
+    pub response: Vec<(HeaderName, HeaderValue)>,
+    /// The name under which a target is told the version of TLS; `None` = the ALB's.
+    pub tls_version: Option<Box<str>>,
+    /// Likewise of the cipher suite.
+    pub tls_cipher_suite: Option<Box<str>>,
+}
+
+impl HeaderModification {
+    /// Every key left out.
+    pub const NONE: Self = Self {
+        server: true,
+        response: Vec::new(),
+        tls_version: None,
+        tls_cipher_suite: None,
+    };
+
+    pub fn renames_tls(&self) -> bool {
+        self.tls_version.is_some() || self.tls_cipher_suite.is_some()
+    }
+
+    /// Whether one of the names that this listener has for facts about TLS is this one, in any case and with `_` for `-`.
+    pub fn names_tls(&self, spelled: &[u8]) -> bool {
+        let fold = |byte: u8| {
+            if byte == b'_' {
+                b'-'
+            } else {
+                byte.to_ascii_lowercase()
+            }
+        };
+        let is = |name: &str| {
+            name.bytes()
+                .map(fold)
+                .eq(spelled.iter().map(|&byte| fold(byte)))
+        };
+        let mut names = self.tls_version.iter().chain(&self.tls_cipher_suite);
+        names.any(|name| is(name))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

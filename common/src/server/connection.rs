@@ -90,6 +90,14 @@ impl Connection {
             .get_or_init(|| self.peer.ip().to_canonical().to_string().into())
     }
 
+    /// Whether the peer uses IPv6, and not IPv4 in its clothes.
+    pub fn is_ipv6(&self) -> bool {
+        match self.peer {
+            SocketAddr::V4(_) => false,
+            SocketAddr::V6(peer) => peer.ip().to_ipv4_mapped().is_none(),
+        }
+    }
+
     /// A request or response body has moved on: the connection is not idle.
     pub fn moved(&self) {
         self.activity.moved_on();

@@ -64,7 +64,7 @@ fn check_request(head: &RequestHead, wire: &[u8]) {
     assert_eq!(request.path, Some(head.target()));
     check_version(request.version, head.version());
     check_fields(request.headers, head.fields());
-    let expected = framing(request.headers, head.version());
+    let expected = framing(request.headers, head.version(), true);
     assert_eq!(head.length(), expected.unwrap_or(Length::Empty));
 
     // What browsers and servers agree on about a target, if there is no host in it that `Uri` reads otherwise.
@@ -108,7 +108,7 @@ fn check_response(head: &ResponseHead, wire: &[u8], method: &Method) {
     if bodiless {
         assert_eq!(head.length(), Length::Empty);
     } else {
-        let expected = framing(response.headers, head.version());
+        let expected = framing(response.headers, head.version(), false);
         assert_eq!(head.length(), expected.unwrap_or(Length::UntilClose));
     }
     assert!(!head.keeps_alive() || head.length() != Length::UntilClose);
@@ -160,29 +160,33 @@ fn check_same(again: &Fields, first: &Fields) {
     }
 }
 
-/// The rules of RFC 9112 6 for a message that was accepted, on httparse's fields: there is one length at most.
-fn framing(headers: &[httparse::Header<'_>], version: Version) -> Option<Length> {
-    let named = |name: &str| {
-        let mut found = headers
-            .iter()
-            .filter(|header| header.name.eq_ignore_ascii_case(name));
-        let first = found.next().map(|header| header.value);
-        assert!(found.next().is_none(), "two of {name}");
-        first
+/// The rules of RFC 9112 6 for a message that was accepted, on httparse's fields: there is one length, and of a response
+/// one field that says so.
+fn framing(headers: &[httparse::Header<'_>], version: Version, is_request: bool) -> Option<Length> {
+    let named = |name: &'static str| {
+        let found = headers.iter();
+        found.filter(move |header| header.name.eq_ignore_ascii_case(name))
     };
-    match (named("Content-Length"), named("Transfer-Encoding")) {
-        (None, None) => None,
-        (Some(length), None) => {
-            assert!(length.iter().all(u8::is_ascii_digit));
-            let length = str::from_utf8(length).expect("digits");
-            Some(Length::Known(length.parse().expect("of 64 bits")))
-        }
-        (None, Some(coding)) => {
-            assert!(coding.eq_ignore_ascii_case(b"chunked"));
-            assert_eq!(version, Version::HTTP_11);
-            Some(Length::Chunked)
-        }
-        (Some(_), Some(_)) => panic!("two lengths"),
+    let lengths: Vec<u64> = named("Content-Length")
+        .map(|length| {
+            assert!(length.value.iter().all(u8::is_ascii_digit));
+            let length = str::from_utf8(length.value).expect("digits");
+            length.parse().expect("of 64 bits")
+        })
+        .collect();
+    assert!(lengths.windows(2).all(|pair| pair[0] == pair[1]), "{lengths:?}");
+    let codings: Vec<_> = named("Transfer-Encoding").collect();
+    assert!(codings.len() < 2, "{codings:?}");
+    for coding in &codings {
+        assert!(coding.value.eq_ignore_ascii_case(b"chunked"));
+    }
+    if !is_request {
+        assert!(lengths.len() + codings.len() < 2, "two lengths");
+        assert!(codings.is_empty() || version == Version::HTTP_11);
+    }
+    match (lengths.first(), codings.first()) {
+        (_, Some(_)) => Some(Length::Chunked),
+        (length, None) => length.map(|length| Length::Known(*length)),
     }
 }
 

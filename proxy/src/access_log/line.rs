@@ -140,14 +140,21 @@ fn rest(record: &Record, json: &mut Json<'_>) {
     json.maybe(record.target_status, |json, status| {
         json.text(|json| json.number(status.into()));
     });
-    json.raw(concat!(
-        key!("classification"),
-        "null",
-        key!("classification_reason"),
-        "null",
-        key!("conn_trace_id"),
-        "\"TID_"
-    ));
+    match record.classification {
+        None => json.raw(concat!(
+            key!("classification"),
+            "null",
+            key!("classification_reason"),
+            "null"
+        )),
+        Some(classification) => {
+            json.raw(key!("classification"));
+            json.word(classification.tier.name());
+            json.raw(key!("classification_reason"));
+            json.word(classification.reason);
+        }
+    }
+    json.raw(concat!(key!("conn_trace_id"), "\"TID_"));
     json.hex_id(record.connection.id);
     json.raw("\"");
     transforms(record, json);

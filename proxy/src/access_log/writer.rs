@@ -15,7 +15,7 @@ use lintel_common::line_queue::LineQueue;
 use prometheus::IntCounter;
 use rustix::fs::OFlags;
 
-use crate::model::{AccessLogs, LogPath};
+use crate::model::{LogPath, LogSettings};
 
 /// Bytes that may wait of a worker's lines, some 5,000 lines: at 50,000 requests a second, a stall of 100 ms.
 const QUEUE: usize = 4 * 1024 * 1024;
@@ -32,7 +32,7 @@ pub struct AccessLog {
 
 impl AccessLog {
     /// Opens the file, or standard output, and starts the thread.
-    pub fn start(settings: &AccessLogs, lost: IntCounter) -> io::Result<Self> {
+    pub fn start(settings: &LogSettings, lost: IntCounter) -> io::Result<Self> {
         let path = match &settings.path {
             LogPath::StandardOutput => None,
             LogPath::File(path) => Some(path.clone()),

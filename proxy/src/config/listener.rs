@@ -3,38 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use lintel_common::config_file::{Table, Value};
 
 use super::build::Groups;
-use super::not_supported::{self, choice};
-use super::tls;
-use super::{action, rule, values};
+use super::not_supported::choice;
+use super::{action, header_modification, rule, tls, values};
 use crate::action::{Action, Forward};
 use crate::model::{ListenerProtocol, ListenerSettings};
 use crate::rule::RuleTable;
-
-/// Header modification: header names and values of an ALB's listener attributes, all empty by default.
-pub(super) const ROUTING_HTTP: [&str; 18] = [
-    "routing_http_request_x_amzn_mtls_clientcert_header_name",
-    "routing_http_request_x_amzn_mtls_clientcert_issuer_header_name",
-    "routing_http_request_x_amzn_mtls_clientcert_leaf_header_name",
-    "routing_http_request_x_amzn_mtls_clientcert_serial_number_header_name",
-    "routing_http_request_x_amzn_mtls_clientcert_subject_header_name",
-    "routing_http_request_x_amzn_mtls_clientcert_validity_header_name",
-    "routing_http_request_x_amzn_tls_cipher_suite_header_name",
-    "routing_http_request_x_amzn_tls_version_header_name",
-    "routing_http_response_access_control_allow_credentials_header_value",
-    "routing_http_response_access_control_allow_headers_header_value",
-    "routing_http_response_access_control_allow_methods_header_value",
-    "routing_http_response_access_control_allow_origin_header_value",
-    "routing_http_response_access_control_expose_headers_header_value",
-    "routing_http_response_access_control_max_age_header_value",
-    "routing_http_response_content_security_policy_header_value",
-    "routing_http_response_strict_transport_security_header_value",
-    "routing_http_response_x_content_type_options_header_value",
-    "routing_http_response_x_frame_options_header_value",
-];
 
 /// What actions need to know of the listener they belong to.
 #[derive(Clone, Copy)]
@@ -70,8 +48,8 @@ pub(super) fn read(
     if let Some(value) = &port_value {
         endpoints.claim(&addresses, port, value, table.key());
     }
-    let tls = tls::read(table, directory, protocol);
-    refuse_what_is_planned(table);
+    let (headers, certificate_fields) = header_modification::read(table, protocol);
+    let tls = tls::read(table, directory, protocol, certificate_fields);
 
     let front = Front {
         protocol: protocol.unwrap_or(Protocol::Http),
@@ -91,6 +69,7 @@ pub(super) fn read(
         protocol: tls.map_or(ListenerProtocol::Http, |tls| {
             ListenerProtocol::Https(Box::new(tls))
         }),
+        headers: Arc::new(headers),
         rules: RuleTable::new(rules, default_action),
     }
 }
@@ -98,13 +77,6 @@ pub(super) fn read(
 /// Stands in for an action that could not be read; the model with it is never used.
 pub(super) fn placeholder() -> Action {
     Action::Forward(Forward::to(0))
-}
-
-fn refuse_what_is_planned(table: &mut Table<'_>) {
-    not_supported::flag(table, "routing_http_response_server_enabled", true);
-    for key in ROUTING_HTTP {
-        not_supported::text(table, key);
-    }
 }
 
 fn addresses(table: &mut Table<'_>) -> Vec<IpAddr> {

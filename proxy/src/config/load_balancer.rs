@@ -9,8 +9,11 @@ use std::time::Duration;
 use lintel_common::config_file::{Table, Value};
 
 use super::not_supported::{self, choice};
-use super::values::{self, Count, Seconds, count, seconds};
-use crate::model::{AccessLogs, LoadBalancerSettings, LogFormat, LogPath};
+use super::values::{self, Count, Seconds, count, flag, seconds};
+use crate::model::{
+    DesyncMitigationMode, ForwardedFor, LoadBalancerSettings, LogFormat, LogPath, LogSettings,
+    RequestHeaders,
+};
 
 const DEFAULT_NAME: &str = "lintel";
 const DEFAULT_ADMIN: SocketAddr =
@@ -33,6 +36,8 @@ impl Default for LoadBalancerSettings {
             idle_timeout,
             client_keep_alive: Duration::from_secs(3600),
             enable_http2: true,
+            desync_mitigation_mode: DesyncMitigationMode::Defensive,
+            request_headers: RequestHeaders::DEFAULT,
             access_logs: None,
             availability_zone: None,
         }
@@ -89,37 +94,46 @@ fn settings(table: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
             Seconds::of_alb(60, 604_800),
             default.client_keep_alive,
         ),
-        enable_http2: table
-            .get("enable_http2")
-            .and_then(|value| value.boolean())
-            .unwrap_or(default.enable_http2),
-        access_logs: table
-            .get("access_logs")
-            .and_then(|value| value.table(|logs| access_logs(logs, directory)))
-            .flatten(),
+        enable_http2: flag(table, "enable_http2", default.enable_http2),
+        desync_mitigation_mode: desync_mitigation_mode(table),
+        request_headers: request_headers(table),
+        access_logs: log(table, "access_logs", directory),
         availability_zone: table
             .get("availability_zone")
             .and_then(|value| values::zone(&value)),
     }
 }
 
+fn desync_mitigation_mode(table: &mut Table<'_>) -> DesyncMitigationMode {
+    let modes = [
+        ("defensive", DesyncMitigationMode::Defensive),
+        ("monitor", DesyncMitigationMode::Monitor),
+        ("strictest", DesyncMitigationMode::Strictest),
+    ];
+    choice(table, "desync_mitigation_mode", &modes, &[]).unwrap_or(modes[0].1)
+}
+
+fn request_headers(table: &mut Table<'_>) -> RequestHeaders {
+    let port = flag(table, "enable_xff_client_port", false);
+    let modes = [
+        ("append", ForwardedFor::Append { port }),
+        ("preserve", ForwardedFor::Preserve),
+        ("remove", ForwardedFor::Remove),
+    ];
+    RequestHeaders {
+        drop_invalid: flag(table, "drop_invalid_header_fields", false),
+        preserve_host: flag(table, "preserve_host_header", false),
+        forwarded_for: choice(table, "xff_header_processing_mode", &modes, &[])
+            .unwrap_or(modes[0].1),
+        tls_version_and_cipher_suite: flag(
+            table,
+            "enable_tls_version_and_cipher_suite_headers",
+            false,
+        ),
+    }
+}
+
 fn refuse_what_is_planned(table: &mut Table<'_>) {
-    choice(
-        table,
-        "desync_mitigation_mode",
-        &[("defensive", ())],
-        &["monitor", "strictest"],
-    );
-    choice(
-        table,
-        "xff_header_processing_mode",
-        &[("append", ())],
-        &["preserve", "remove"],
-    );
-    not_supported::flag(table, "drop_invalid_header_fields", false);
-    not_supported::flag(table, "preserve_host_header", false);
-    not_supported::flag(table, "enable_xff_client_port", false);
-    not_supported::flag(table, "enable_tls_version_and_cipher_suite_headers", false);
     for key in ["connection_logs", "health_check_logs", "secret_key_files"] {
         not_supported::key(table, key);
     }
@@ -187,12 +201,19 @@ fn token_file(value: &Value<'_>, directory: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
-fn access_logs(table: &mut Table<'_>, directory: &Path) -> Option<AccessLogs> {
+fn log(table: &mut Table<'_>, key: &'static str, directory: &Path) -> Option<LogSettings> {
+    let value = table.get(key)?;
+    value
+        .table(|table| log_settings(table, directory))
+        .flatten()
+}
+
+fn log_settings(table: &mut Table<'_>, directory: &Path) -> Option<LogSettings> {
     let format = choice(table, "format", &[("json", LogFormat::Json)], &["alb"]);
     let value = table.required("path", "path = \"-\"")?;
     let format = format?;
     if value.string()? == "-" {
-        return Some(AccessLogs {
+        return Some(LogSettings {
             path: LogPath::StandardOutput,
             format,
         });
@@ -209,7 +230,7 @@ fn access_logs(table: &mut Table<'_>, directory: &Path) -> Option<AccessLogs> {
             "make it first, or write \"-\" for standard output",
         );
     }
-    Some(AccessLogs {
+    Some(LogSettings {
         path: LogPath::File(path),
         format,
     })

@@ -16,6 +16,7 @@ pub(super) fn read(
     table: &mut Table<'_>,
     directory: &Path,
     protocol: Option<Protocol>,
+    certificate_fields: CertificateFields,
 ) -> Option<TlsSettings> {
     const CERTIFICATE: &str = "certificate = { chain = \"site.pem\", key = \"site.key\" }";
     if protocol == Some(Protocol::Http) {
@@ -52,7 +53,7 @@ pub(super) fn read(
         certificate: certificate.and_then(|value| self::certificate(&value, directory))?,
         additional_certificates,
         mutual_authentication: mutual.unwrap_or(MutualAuthentication::Off),
-        certificate_fields: CertificateFields::default(),
+        certificate_fields,
     })
 }
 

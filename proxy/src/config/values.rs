@@ -84,6 +84,12 @@ pub(super) fn seconds(
         .unwrap_or(default)
 }
 
+/// True or false.
+pub(super) fn flag(table: &mut Table<'_>, key: &'static str, default: bool) -> bool {
+    let value = table.get(key);
+    value.and_then(|value| value.boolean()).unwrap_or(default)
+}
+
 /// What a count may be; below `alb_least` it works with a warning.
 #[derive(Clone, Copy)]
 pub(super) struct Count {

@@ -31,6 +31,8 @@ pub struct Outgoing {
     pub head: Vec<u8>,
     pub method: Method,
     pub websocket: bool,
+    /// Nothing may follow it on its connection.
+    pub last: bool,
 }
 
 #[derive(Debug)]
@@ -187,7 +189,7 @@ impl Exchange {
         head: ResponseHead,
         request: &Outgoing,
     ) -> Result<ResponseHead, GatewayError> {
-        self.keeps_alive = head.keeps_alive();
+        self.keeps_alive = head.keeps_alive() && !request.last;
         let switching = head.status() == StatusCode::SWITCHING_PROTOCOLS;
         let asked_for = request.websocket && headers::is_websocket(head.fields());
         if switching && !(asked_for && self.upload == Upload::Sent) {

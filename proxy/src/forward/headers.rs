@@ -1,33 +1,49 @@
 //! Which fields cross the load balancer, in either direction, and which it sets. Pure: heads in, the next hop's bytes out.
+//! Here is a request's way to a target; `host`, `forwarded` and `trace_id` know what is told there of where it came from,
+//! `response` is the way back.
 
-use bytes::Bytes;
-use http::header::HeaderMap;
-use http::{Method, Response, Version};
-use hyper::ext::ReasonPhrase;
+mod forwarded;
+mod host;
+mod response;
+mod trace_id;
+
+use http::{Method, Version};
+use lintel_common::server::TlsInfo;
 
 use super::client_certificate::ClientCertificates;
 use crate::gateway_error::GatewayError;
-use crate::http1::{Fields, Length, Name, RequestHead, ResponseHead, limits};
-use crate::rule::{Transformed, is_host, without_port};
+use crate::http1::fields::is_valid_name;
+use crate::http1::{Fields, Length, Name, RequestHead, limits};
+use crate::model::{HeaderModification, RequestHeaders};
+use crate::rule::{Transformed, without_port};
+
+pub use host::host;
+pub use response::{SetField, ToClient, modify, own_to_client, to_client, to_http2_client};
+pub use trace_id::trace_id;
 
 /// The client connection's part in a request to a target.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientSide<'a> {
     /// The peer's, without its port.
     pub address: &'a str,
-    pub https: bool,
+    pub address_port: u16,
+    pub tls: Option<&'a TlsInfo>,
     /// Of the listener.
     pub port: u16,
     /// Where certificates are asked for: how they are told, and the lines that tell of this one.
     pub certificates: Option<(&'a ClientCertificates, &'a [u8])>,
     /// Stands in for the Host that an HTTP/1.0 client may leave out.
     pub load_balancer: &'a str,
+    pub headers: RequestHeaders,
+    pub modification: &'a HeaderModification,
 }
 
 /// What a request is for: as the client sent it, or as the rule's transforms made it.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     pub host: &'a str,
+    /// It is not the client's.
+    pub has_new_host: bool,
     /// The host's port is its own, and not the listener's.
     pub keeps_port: bool,
     pub path_and_query: &'a str,
@@ -40,6 +56,7 @@ impl<'a> Asked<'a> {
         let new_uri = transformed.and_then(|made| made.uri.as_deref());
         Self {
             host: new_host.unwrap_or(host),
+            has_new_host: new_host.is_some(),
             keeps_port: new_host.is_some_and(|host| without_port(host) != host),
             path_and_query: new_uri.unwrap_or_else(|| head.path_and_query()),
         }
@@ -61,7 +78,7 @@ pub fn check(head: &RequestHead) -> Result<(), GatewayError> {
         check_size(head)?;
     }
     match head.scheme() {
-        None | Some("http" | "https") => Ok(()),
+        None | Some("http" | "https") => forwarded::check(head.fields()),
         Some(_) => Err(GatewayError::MalformedRequest),
     }
 }
@@ -83,30 +100,6 @@ fn check_size(head: &RequestHead) -> Result<(), GatewayError> {
     }
 }
 
-/// The host a request is for, as the client sent it: `:authority` or the absolute URI, else the Host header.
-pub fn host(head: &RequestHead) -> Result<&str, GatewayError> {
-    let mut lines = head.fields().get_all(Name::Host);
-    let (first, more) = (lines.next(), lines.next());
-    if more.is_some() {
-        return Err(GatewayError::InvalidHost);
-    }
-    if let Some(authority) = head.authority() {
-        return if is_host(authority) {
-            Ok(authority)
-        } else {
-            Err(GatewayError::InvalidHost)
-        };
-    }
-    match first {
-        None if head.version() < Version::HTTP_11 => Ok(""),
-        // What is not ASCII there is no host here.
-        _ => match head.fields().get_text(Name::Host) {
-            Some(host) if is_host(host) => Ok(host),
-            _ => Err(GatewayError::InvalidHost),
-        },
-    }
-}
-
 /// Writes the target's head, made of the client's.
 pub fn to_target(
     head: &RequestHead,
@@ -125,21 +118,36 @@ pub fn to_target(
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     if fields.get(Name::Host).is_none() {
-        write_host(asked, client, b"Host", out);
+        host::write_missing_host(asked, client, out);
     }
     let listed = Listed::of(fields);
+    let drops_invalid = client.headers.drop_invalid && fields.have_invalid_name();
+    let renames_tls = client.modification.renames_tls();
+    // Of an ambiguous length the field that decides goes on, once.
+    let mut lengths = if head.has_ambiguous_length() {
+        usize::from(head.length() != Length::Chunked)
+    } else {
+        usize::MAX
+    };
     let mut cookies_written = false;
     for (name, line) in fields.lines() {
         match name {
-            Name::Host => write_host(asked, client, name_of(line), out),
+            Name::Host => host::write_line_of_host(asked, client, line, out),
             Name::Cookie if head.version() == Version::HTTP_2 => {
                 if !std::mem::replace(&mut cookies_written, true) {
                     write_cookies(fields, out);
                 }
             }
+            Name::ContentLength if lengths == 0 => {}
             name if is_ours(name) || is_of_one_hop(name) || listed.contains(name, line) => {}
+            Name::Other if drops_invalid && !is_valid_name(name_of(line)) => {}
+            // Under its new name it is as little a client's to say.
+            Name::Other if renames_tls && client.modification.names_tls(name_of(line)) => {}
             _ if says_of_certificate(client, line) => {}
-            _ => write_line(line, out),
+            _ => {
+                lengths -= usize::from(name == Name::ContentLength);
+                write_line(line, out);
+            }
         }
     }
     if websocket {
@@ -150,7 +158,10 @@ pub fn to_target(
     if head.length() == Length::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
-    write_forwarded(fields, client, out);
+    forwarded::write_forwarded(fields, client, out);
+    if client.headers.tls_version_and_cipher_suite {
+        forwarded::write_tls(client, out);
+    }
     if let Some((_, lines)) = client.certificates {
         out.extend_from_slice(lines);
     }
@@ -159,123 +170,6 @@ pub fn to_target(
     Rewritten {
         trailers,
         websocket,
-    }
-}
-
-/// What a client's HTTP/1.x gets of a response.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ToClient {
-    /// The client takes trailers.
-    pub trailers: bool,
-    /// Content goes out in chunks.
-    pub chunked: bool,
-    /// A 101 that opens a WebSocket.
-    pub switching: bool,
-    /// The value of `Connection`, if it has to be said.
-    pub connection: Option<&'static str>,
-}
-
-/// Writes the client's head, made of the target's. The version is each hop's own: with an HTTP/1.0 target's, a broken off
-/// body would look whole.
-pub fn to_client(head: &ResponseHead, how: &ToClient, out: &mut Vec<u8>) {
-    out.reserve(head.fields().size() + 96);
-    out.extend_from_slice(b"HTTP/1.1 ");
-    decimal(head.status().into(), out);
-    out.push(b' ');
-    out.extend_from_slice(head.reason());
-    out.extend_from_slice(b"\r\n");
-    let crossing = Crossing::of(head, how.trailers);
-    for (name, line) in head.fields().lines() {
-        if crossing.crosses(name, line) {
-            write_line(line, out);
-        }
-    }
-    if how.switching {
-        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
-    } else if let Some(connection) = how.connection {
-        write("Connection", connection.as_bytes(), out);
-    }
-    if how.chunked {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Writes the head of a response of the load balancer's own.
-pub fn own_to_client(response: &Response<Bytes>, how: &ToClient, out: &mut Vec<u8>) {
-    let status = response.status();
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.push(b' ');
-    match response.extensions().get::<ReasonPhrase>() {
-        Some(reason) => out.extend_from_slice(reason.as_bytes()),
-        None => out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes()),
-    }
-    out.extend_from_slice(b"\r\n");
-    for (name, value) in response.headers() {
-        let start = out.len();
-        write(name.as_str(), value.as_bytes(), out);
-        capitalise(&mut out[start..][..name.as_str().len()]);
-    }
-    if let Some(connection) = how.connection {
-        write("Connection", connection.as_bytes(), out);
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// The same for HTTP/2, which has no fields for its framing.
-pub fn to_http2_client(head: ResponseHead, trailers: bool) -> HeaderMap {
-    let crossing = Crossing::of(&head, trailers);
-    let crosses = |name, spelled: &[u8]| crossing.crosses(name, spelled);
-    head.into_fields().into_header_map(crosses)
-}
-
-/// Which of a target's fields are for the client.
-struct Crossing {
-    listed: Listed,
-    trailers: bool,
-    length: bool,
-}
-
-impl Crossing {
-    fn of(head: &ResponseHead, trailers: bool) -> Self {
-        // RFC 9110 8.6
-        let no_length =
-            matches!(head.status(), 100..=199 | 204) || head.length() == Length::Chunked;
-        Self {
-            listed: Listed::of(head.fields()),
-            trailers,
-            length: !no_length,
-        }
-    }
-
-    fn crosses(&self, name: Name, line: &[u8]) -> bool {
-        match name {
-            // What it names is sent at the end of the body, and only that.
-            Name::Trailer => self.trailers,
-            Name::ContentLength if !self.length => false,
-            name => !is_of_one_hop(name) && !self.listed.contains(name, line),
-        }
-    }
-}
-
-/// `Root=1-TIME-RANDOM`, or what the client sent with a `Self` of ours in front, in place of any other `Self`.
-pub fn trace_id(fields: &Fields, now: u64, random: u128, merged: &mut Vec<u8>) {
-    let received = fields.get(Name::XAmznTraceId).unwrap_or_default();
-    let parts = || {
-        received
-            .split(|byte| *byte == b';')
-            .map(<[u8]>::trim_ascii)
-            .filter(|part| !part.is_empty())
-    };
-    let has_root = parts().any(|part| part.starts_with(b"Root="));
-    merged.extend_from_slice(if has_root { b"Self=1-" } else { b"Root=1-" });
-    merged.extend_from_slice(&hexadecimal::<8>(now.into()));
-    merged.push(b'-');
-    merged.extend_from_slice(&hexadecimal::<24>(random));
-    for part in parts().filter(|part| !part.starts_with(b"Self=")) {
-        merged.push(b';');
-        merged.extend_from_slice(part);
     }
 }
 
@@ -329,6 +223,7 @@ fn is_ours(name: Name) -> bool {
             | Name::XForwardedPort
             | Name::XAmznTraceId
             | Name::Disguised
+            | Name::Suspicious
             | Name::Expect
     )
 }
@@ -380,44 +275,6 @@ fn write_cookies(fields: &Fields, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Without a port on the standard ports, with the listener's on others, in lower case.
-fn write_host(asked: &Asked<'_>, client: &ClientSide<'_>, spelled: &[u8], out: &mut Vec<u8>) {
-    let name = match without_port(asked.host) {
-        "" => client.load_balancer,
-        _ if asked.keeps_port => asked.host,
-        name => name,
-    };
-    out.extend_from_slice(spelled);
-    out.extend_from_slice(b": ");
-    let start = out.len();
-    out.extend_from_slice(name.as_bytes());
-    out[start..].make_ascii_lowercase();
-    if !asked.keeps_port && !matches!(client.port, 80 | 443) {
-        out.push(b':');
-        decimal(client.port.into(), out);
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Who the client is, as this hop saw it: appended to what came in, so that the list never begins with a comma.
-fn write_forwarded(fields: &Fields, client: &ClientSide<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    for hop in fields.get_all(Name::XForwardedFor) {
-        if !hop.is_empty() {
-            out.extend_from_slice(hop);
-            out.extend_from_slice(b", ");
-        }
-    }
-    out.extend_from_slice(client.address.as_bytes());
-    out.extend_from_slice(if client.https {
-        b"\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: ".as_slice()
-    } else {
-        b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: ".as_slice()
-    });
-    decimal(client.port.into(), out);
-    out.extend_from_slice(b"\r\n");
-}
-
 fn write(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -436,17 +293,6 @@ fn write_line(line: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// `content-type` -> `Content-Type`
-fn capitalise(name: &mut [u8]) {
-    let mut first = true;
-    for letter in name {
-        if first {
-            letter.make_ascii_uppercase();
-        }
-        first = *letter == b'-';
-    }
-}
-
 /// As `write!` would, at a tenth of its cost.
 fn decimal(mut number: u32, out: &mut Vec<u8>) {
     let mut digits = [0; 10];
@@ -460,16 +306,6 @@ fn decimal(mut number: u32, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&digits[at..]);
-}
-
-/// The lowest `N` digits.
-fn hexadecimal<const N: usize>(mut number: u128) -> [u8; N] {
-    let mut digits = [0; N];
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
-        number >>= 4;
-    }
-    digits
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ mod span;
 
 use std::fmt;
 
+use super::scan::token;
+
 pub use name::Name;
 pub(super) use reader::FieldsReader;
 pub(super) use span::Span;
@@ -17,7 +19,13 @@ pub struct Fields {
     /// Whatever the spans point into: of a head that was read, all of it.
     buffer: Vec<u8>,
     entries: Vec<Entry>,
+    marks: Marks,
 }
+
+/// What there is among fields: a bit for each [`Name`], and one for names that have more than letters, digits and hyphens.
+/// Most of what is looked for in a head is not there.
+#[derive(Debug, Clone, Copy, Default)]
+struct Marks(u32);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -39,7 +47,20 @@ impl Fields {
         Self {
             buffer: Vec::with_capacity(bytes),
             entries: Vec::with_capacity(fields),
+            marks: Marks::default(),
         }
+    }
+
+    /// Whether one of that name may be there; one of which this is false certainly is not.
+    #[inline]
+    pub fn may_have(&self, name: Name) -> bool {
+        self.marks.0 & Marks::of(name) != 0
+    }
+
+    /// Whether the name of one has more than letters, digits and hyphens: for an ALB it is not valid.
+    #[inline]
+    pub fn have_invalid_name(&self) -> bool {
+        self.marks.0 & Marks::INVALID != 0
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> + Clone {
@@ -60,7 +81,9 @@ impl Fields {
     }
 
     pub fn get_all(&self, name: Name) -> impl Iterator<Item = &[u8]> {
-        self.entries
+        let entries = self.entries.as_slice();
+        let entries = if self.may_have(name) { entries } else { &[] };
+        entries
             .iter()
             .filter(move |entry| entry.name == name)
             .map(|entry| entry.value.bytes(&self.buffer))
@@ -68,6 +91,9 @@ impl Fields {
 
     /// The first one's value, if it is ASCII.
     pub fn get_text(&self, name: Name) -> Option<&str> {
+        if !self.may_have(name) {
+            return None;
+        }
         let entry = self.entries.iter().find(|entry| entry.name == name)?;
         let is_ascii = entry.value.bytes(&self.buffer).is_ascii();
         is_ascii.then(|| entry.value.text(&self.buffer))
@@ -93,6 +119,7 @@ impl Fields {
     /// The caller has a valid name and a valid value, without blanks around it.
     pub fn push(&mut self, spelled: &str, value: &[u8]) {
         let name = Name::of(spelled.as_bytes());
+        self.marks.note(name, token(spelled.as_bytes()).1);
         let spelled = self.append(spelled);
         self.append(": ");
         let value = self.append(value);
@@ -156,12 +183,35 @@ impl Fields {
             .map(|entry| (entry.name, entry.value.bytes(&self.buffer)))
     }
 
+    /// Whatever the spans point into.
+    pub(super) fn block(&self) -> &[u8] {
+        &self.buffer
+    }
+
     pub(super) fn bytes(&self, span: Span) -> &[u8] {
         span.bytes(&self.buffer)
     }
 
     pub(super) fn text(&self, span: Span) -> &str {
         span.text(&self.buffer)
+    }
+}
+
+/// Whether a name has only what an ALB takes for valid: letters, digits and hyphens.
+pub fn is_valid_name(spelled: &[u8]) -> bool {
+    token(spelled) == (spelled.len(), true)
+}
+
+impl Marks {
+    const INVALID: u32 = 1 << 31;
+
+    const fn of(name: Name) -> u32 {
+        1 << name as u32
+    }
+
+    #[inline]
+    fn note(&mut self, name: Name, is_valid: bool) {
+        self.0 |= Self::of(name) | u32::from(!is_valid) << 31;
     }
 }
 

@@ -56,11 +56,34 @@ pub(super) struct Framing {
     /// `None` if they don't.
     pub(super) length: Option<Length>,
     pub(super) keeps_alive: bool,
+    /// Of a request only: others may read another length than this one.
+    pub(super) is_ambiguous: bool,
 }
 
 impl Framing {
     /// Exactly one length, or exactly one `chunked`, or neither.
     pub(super) fn of(fields: &Fields, version: Version) -> Result<Self, Malformed> {
+        let framing = Self::read(fields, version)?;
+        match framing.is_ambiguous.then_some(framing.length) {
+            None => Ok(framing),
+            Some(Some(Length::Chunked)) if version == Version::HTTP_11 => {
+                Err(Malformed::TwoLengths)
+            }
+            Some(Some(Length::Chunked)) => Err(Malformed::TransferEncodingInHttp10),
+            Some(_) => Err(Malformed::RepeatedContentLength),
+        }
+    }
+
+    /// As [`of`](Self::of), and also what an ALB calls ambiguous and can be read in one way all the same: a length that is
+    /// said again, or beside `chunked`, which wins, and `chunked` in HTTP/1.0. Nothing may follow such a request.
+    pub(super) fn of_request(fields: &Fields, version: Version) -> Result<Self, Malformed> {
+        let mut framing = Self::read(fields, version)?;
+        framing.keeps_alive &= !framing.is_ambiguous;
+        Ok(framing)
+    }
+
+    fn read(fields: &Fields, version: Version) -> Result<Self, Malformed> {
+        let mut is_ambiguous = false;
         let mut length = None;
         let mut chunked = false;
         let mut says_close = false;
@@ -68,10 +91,12 @@ impl Framing {
         for (name, value) in fields.framing() {
             match name {
                 Name::ContentLength => {
-                    if length.is_some() {
+                    let said = content_length(value)?;
+                    if length.is_some_and(|length| length != said) {
                         return Err(Malformed::RepeatedContentLength);
                     }
-                    length = Some(content_length(value)?);
+                    is_ambiguous |= length.is_some();
+                    length = Some(said);
                 }
                 Name::TransferEncoding => {
                     if chunked {
@@ -91,16 +116,16 @@ impl Framing {
             }
         }
         let length = match (length, chunked) {
-            (Some(_), true) => return Err(Malformed::TwoLengths),
-            (None, true) if version != Version::HTTP_11 => {
-                return Err(Malformed::TransferEncodingInHttp10);
+            (length, true) => {
+                is_ambiguous |= length.is_some() || version != Version::HTTP_11;
+                Some(Length::Chunked)
             }
-            (None, true) => Some(Length::Chunked),
             (length, false) => length.map(Length::Known),
         };
         Ok(Self {
             length,
             keeps_alive: !says_close && (says_keep_alive || version != Version::HTTP_10),
+            is_ambiguous,
         })
     }
 }

@@ -26,6 +26,7 @@ pub struct RequestHead {
     fields: Fields,
     length: Length,
     keeps_alive: bool,
+    has_ambiguous_length: bool,
     wire_size: usize,
 }
 
@@ -49,7 +50,7 @@ impl RequestHead {
         let mut fields = read.fields;
         let (method, target, version) = request_line(read.first_line)?;
         let parts = Target::read(&method, target)?;
-        let framing = Framing::of(&fields, version)?;
+        let framing = Framing::of_request(&fields, version)?;
         let target = Span::new(method.as_str().len() + 1, target.len());
         let mut path = target.part(parts.path.clone());
         let mut path_and_query = target.part(parts.path.start..target.len());
@@ -70,6 +71,7 @@ impl RequestHead {
             fields,
             length: framing.length.unwrap_or(Length::Empty),
             keeps_alive: framing.keeps_alive,
+            has_ambiguous_length: framing.is_ambiguous,
             wire_size: read.size,
         })
     }
@@ -126,6 +128,7 @@ impl RequestHead {
                 Version::HTTP_10 => fields.has_token(Name::Connection, "keep-alive"),
                 _ => !fields.has_token(Name::Connection, "close"),
             },
+            has_ambiguous_length: false,
             wire_size: first_line + fields.size(),
             fields,
         }
@@ -187,6 +190,17 @@ impl RequestHead {
     /// [`Length::Empty`] where the head says nothing of a body, [`Length::Known`] of zero where it says that it is empty.
     pub fn length(&self) -> Length {
         self.length
+    }
+
+    /// Others may read another length than this one: the field that says so must not go on beside another, and nothing
+    /// may follow on either connection.
+    pub fn has_ambiguous_length(&self) -> bool {
+        self.has_ambiguous_length
+    }
+
+    /// The bytes that it was read from; of one that came as HTTP types, something else.
+    pub fn bytes(&self) -> &[u8] {
+        self.fields.block()
     }
 
     /// The client would send its next request on the same connection.

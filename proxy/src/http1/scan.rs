@@ -80,9 +80,9 @@ pub(super) fn text_length(text: &[u8]) -> usize {
     Controls::of(text).next(0)
 }
 
-/// How many bytes of a token there are before anything else.
+/// How many bytes of a token there are before anything else, and whether these are letters, digits and hyphens only.
 #[inline]
-pub(super) fn token_length(text: &[u8]) -> usize {
+pub(super) fn token(text: &[u8]) -> (usize, bool) {
     let mut length = 0;
     // Nearly all names are letters and hyphens, and are looked at in one step.
     if let Some(part) = text.first_chunk::<PART>() {
@@ -91,11 +91,20 @@ pub(super) fn token_length(text: &[u8]) -> usize {
         let of_names = at_most(from_a, b'z' - b'a') | bytes.simd_eq(u8x16::splat(b'-'));
         length = of_names.to_bitmask().trailing_ones() as usize;
         if text.get(length) == Some(&b':') {
-            return length;
+            return (length, true);
         }
     }
     let rest = text.get(length..).unwrap_or_default();
-    length + rest.iter().take_while(|byte| is_token(**byte)).count()
+    let mut kinds = TOKEN | PLAIN;
+    for byte in rest {
+        let kind = KINDS[usize::from(*byte)];
+        if kind == 0 {
+            break;
+        }
+        kinds &= kind;
+        length += 1;
+    }
+    (length, kinds & PLAIN != 0)
 }
 
 fn at_most(bytes: u8x16, most: u8) -> u8x16 {
@@ -104,34 +113,27 @@ fn at_most(bytes: u8x16, most: u8) -> u8x16 {
 
 /// The characters of methods and of field names.
 pub(super) fn is_token(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
+    KINDS[usize::from(byte)] != 0
 }
 
-const TOKEN: [bool; 256] = {
-    let mut token = [false; 256];
+const TOKEN: u8 = 1;
+/// What names may have for an ALB to call them valid.
+const PLAIN: u8 = 2;
+
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
     let mut byte = b'!';
     while byte < 0x7f {
-        token[byte as usize] = byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'!' | b'#'
-                    | b'$'
-                    | b'%'
-                    | b'&'
-                    | b'\''
-                    | b'*'
-                    | b'+'
-                    | b'-'
-                    | b'.'
-                    | b'^'
-                    | b'_'
-                    | b'`'
-                    | b'|'
-                    | b'~'
-            );
+        kinds[byte as usize] = match byte {
+            b'-' => TOKEN | PLAIN,
+            _ if byte.is_ascii_alphanumeric() => TOKEN | PLAIN,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'.' | b'^' | b'_' | b'`'
+            | b'|' | b'~' => TOKEN,
+            _ => 0,
+        };
         byte += 1;
     }
-    token
+    kinds
 };
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::{Answer, Inbound, Listener};
 use crate::access_log::Record;
+use crate::desync::{self, Classification, Tier};
 use crate::forward::exchange::Exchange;
-use crate::forward::headers::{self, ToClient};
+use crate::forward::headers::{self, SetField, ToClient};
 use crate::forward::tunnel;
 use crate::gateway_error::GatewayError;
 use crate::http1::wait::StopWatch;
@@ -58,12 +59,13 @@ pub(super) async fn serve(
             }
             Next::Unreadable(malformed) => {
                 tracing::debug!(peer = %connection.peer, error = %malformed, "malformed request");
-                let error = unreadable(malformed);
-                Box::pin(listener.refuse(error, &mut client, &connection)).await
+                let classification = desync::classify_refused(client.wire.input());
+                let error = unreadable(malformed, classification);
+                Box::pin(listener.refuse(error, classification, &mut client, &connection)).await
             }
             Next::Overdue => {
                 let error = GatewayError::RequestTimeout;
-                Box::pin(listener.refuse(error, &mut client, &connection)).await
+                Box::pin(listener.refuse(error, None, &mut client, &connection)).await
             }
             // Over TLS an end is said.
             Next::End if !client.wire.has_ended() => Then::Close,
@@ -79,8 +81,11 @@ pub(super) async fn serve(
     drop(open);
 }
 
-fn unreadable(malformed: Malformed) -> GatewayError {
+fn unreadable(malformed: Malformed, classification: Option<Classification>) -> GatewayError {
+    let is_severe = classification.is_some_and(|found| found.tier == Tier::Severe);
     match malformed {
+        // Of a name that means something, and not here.
+        Malformed::TransferEncoding if !is_severe => GatewayError::UnknownTransferEncoding,
         Malformed::RequestLineTooLong => GatewayError::RequestLineTooLong,
         Malformed::UnsupportedVersion => GatewayError::UnsupportedVersion,
         malformed if malformed.is_too_large() => GatewayError::RequestHeadTooLarge,
@@ -93,16 +98,22 @@ impl Listener {
     async fn refuse(
         &self,
         error: GatewayError,
+        classification: Option<Classification>,
         client: &mut ClientConnection,
         connection: &Rc<Connection>,
     ) -> Then {
         let mut record = Record::unreadable(&self.recorder, connection, error);
+        if let Some(classification) = classification {
+            record.classified(classification);
+        }
         let before = client.wire.sent();
         let how = ToClient {
             connection: Some(CLOSE),
             ..ToClient::default()
         };
-        put_together(&error.response(), false, &how, client);
+        let mut response = error.response();
+        headers::modify(&mut response, &self.current().0.modification);
+        put_together(&response, false, &how, client);
         let _ = client.flush().await;
         record.sent(client.wire.sent() - before);
         record.finish();
@@ -121,13 +132,16 @@ impl Listener {
         let before = client.wire.sent();
         client.begin(&head);
         let routes = self.current();
+        let verdict = desync::judge(&head, routes.0.settings.desync_mitigation_mode);
         let inbound = Inbound {
             routes: &routes.0,
             head: &head,
             connection,
+            verdict,
         };
         let answer = self.answer(&inbound, client, &mut record).await;
         let last = !head.keeps_alive()
+            || verdict.then == desync::Then::PassAndClose
             || client.stop.is_requested()
             || expires.is_some_and(|at| record.started() >= at);
         let (ended, then) = match answer {
@@ -139,7 +153,8 @@ impl Listener {
                 record.answer(response.status());
                 record.upgraded();
                 let idle_timeout = routes.0.settings.idle_timeout;
-                let switched = switch(&response, exchange, client, idle_timeout, &mut record);
+                let set = &routes.0.modification.response;
+                let switched = switch(&response, exchange, set, client, idle_timeout, &mut record);
                 let ended = Box::pin(switched).await;
                 (ended, Then::Drop)
             }
@@ -162,11 +177,11 @@ impl Listener {
             Ok(Answer::Http2Target { .. }) => {
                 let error = GatewayError::ProtocolMismatch;
                 record.answer_own(error.status(), Some(error));
-                Box::pin(answer_own(&head, error.response(), true, client)).await
+                Box::pin(answer_own(&inbound, error.response(), true, client)).await
             }
             Ok(Answer::Own(response)) => {
                 record.answer_own(response.status().as_u16(), None);
-                Box::pin(answer_own(&head, response, last, client)).await
+                Box::pin(answer_own(&inbound, response, last, client)).await
             }
             Err(error @ (GatewayError::ClientClosed | GatewayError::Shutdown)) => {
                 record.answer_own(error.status(), Some(error));
@@ -175,7 +190,7 @@ impl Listener {
             Err(error) => {
                 record.answer_own(error.status(), Some(error));
                 let last = last || error.closes_connection();
-                Box::pin(answer_own(&head, error.response(), last, client)).await
+                Box::pin(answer_own(&inbound, error.response(), last, client)).await
             }
         };
         if let Some(error) = ended {
@@ -195,7 +210,8 @@ impl Listener {
         client: &mut ClientConnection,
         inbound: &Inbound<'_>,
     ) -> (Option<GatewayError>, Then) {
-        if let Err(error) = client.relay(response, &mut exchange, how).await {
+        let set = &inbound.routes.modification.response;
+        if let Err(error) = client.relay(response, &mut exchange, how, set).await {
             // Half a response must not look whole: nothing follows it, and where it ends with the connection, not even that.
             if !how.chunked && !is_counted(response) {
                 client.wire.reset_at_close();
@@ -243,11 +259,13 @@ fn connection_field(old: bool, last: bool) -> Option<&'static str> {
 }
 
 async fn answer_own(
-    request: &RequestHead,
-    response: Response<Bytes>,
+    inbound: &Inbound<'_>,
+    mut response: Response<Bytes>,
     last: bool,
     client: &mut ClientConnection,
 ) -> (Option<GatewayError>, Then) {
+    let request = inbound.head;
+    headers::modify(&mut response, &inbound.routes.modification);
     client.skip_body().await;
     let last = last || !client.has_whole_request();
     let how = ToClient {
@@ -281,6 +299,7 @@ fn put_together(
 async fn switch(
     response: &ResponseHead,
     mut exchange: Exchange,
+    set: &[SetField],
     client: &mut ClientConnection,
     idle_timeout: std::time::Duration,
     record: &mut Record,
@@ -290,7 +309,7 @@ async fn switch(
         ..ToClient::default()
     };
     let buffers = Rc::clone(&client.buffers);
-    headers::to_client(response, &how, client.wire.put_together(&buffers));
+    headers::to_client(response, &how, set, client.wire.put_together(&buffers));
     let before = client.wire.received() - client.wire.input().len() as u64;
     let ended = tunnel::run(
         &mut client.wire,

@@ -9,15 +9,17 @@ use std::rc::Rc;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
+use http::header::HeaderMap;
 use http::{Method, Request, Response};
 use lintel_common::server::{Connection, Ongoing};
 
 use super::{Answer, Inbound, Listener};
 use crate::access_log::Record;
+use crate::desync;
 use crate::forward::headers;
 use crate::forward::http2::Http2Exchange;
 use crate::gateway_error::GatewayError;
-use crate::http1::{Length, RequestHead, ResponseHead};
+use crate::http1::{Length, RequestHead};
 use client::{Gone, Http2Client};
 use passage::{Http1Source, Passage};
 
@@ -72,16 +74,30 @@ impl Listener {
             routes: &routes.0,
             head,
             connection,
+            verdict: desync::judge(head, routes.0.settings.desync_mitigation_mode),
         };
+        let modification = &routes.0.modification;
+        let grpc = headers::is_grpc(head);
         let answer = match refused {
             Some(error) => Err(error),
             None => self.answer(&inbound, client, record).await,
         };
         match answer {
-            Ok(Answer::Own(response)) => own(&response, bodiless, None, client, record)?,
+            Ok(Answer::Own(mut response)) => {
+                headers::modify(&mut response, modification);
+                own(&response, bodiless, None, client, record)?;
+            }
             // Not of the stream's or the connection's end: that is the record's to know.
             Err(GatewayError::ClientClosed) => return Err(Gone),
-            Err(error) => own(&error.response(), bodiless, Some(error), client, record)?,
+            Err(error) => {
+                let mut response = if grpc {
+                    error.grpc_response()
+                } else {
+                    error.response()
+                };
+                headers::modify(&mut response, modification);
+                own(&response, bodiless, Some(error), client, record)?;
+            }
             Ok(Answer::Target {
                 head,
                 exchange,
@@ -90,7 +106,9 @@ impl Listener {
                 let idle_timeout = routes.0.settings.idle_timeout;
                 let source = Http1Source::new(head.length(), exchange, &self.pool, idle_timeout);
                 let passage = Passage::new(source, trailers, idle_timeout);
-                begin(head, trailers, passage.is_over(), client, record)?;
+                let status = head.status();
+                let headers = headers::to_http2_client(head, trailers, &modification.response);
+                begin(status, headers, passage.is_over(), client, record)?;
                 return Ok(Rest::Http1(passage));
             }
             Ok(Answer::Http2Target {
@@ -99,7 +117,9 @@ impl Listener {
                 trailers,
             }) => {
                 let passage = Passage::new(exchange, trailers, routes.0.settings.idle_timeout);
-                begin(head, trailers, passage.is_over(), client, record)?;
+                let status = head.status();
+                let headers = headers::to_http2_client(head, trailers, &modification.response);
+                begin(status, headers, passage.is_over(), client, record)?;
                 return Ok(Rest::Http2(passage));
             }
         }
@@ -116,15 +136,13 @@ enum Rest<'l> {
 
 /// The head of a target's response.
 fn begin(
-    head: ResponseHead,
-    trailers: bool,
+    status: u16,
+    headers: HeaderMap,
     over: bool,
     client: &mut Http2Client,
     record: &mut Record,
 ) -> Result<(), Gone> {
-    let status = head.status();
     record.answer(status);
-    let headers = headers::to_http2_client(head, trailers);
     record.sent_head(&headers);
     client.answer(status, headers, over)
 }

@@ -140,6 +140,7 @@ impl Control {
             settings,
             tls,
             port,
+            modification: Arc::clone(&listener.headers),
             rules: listener.rules.clone(),
             groups: Arc::clone(groups),
         })

@@ -71,10 +71,21 @@ fn a_body_is_a_body_whatever_the_method() {
     for method in ["GET", "DELETE", "OPTIONS", "PUT", "PATCH"] {
         let counted = format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
         assert_eq!(client.exchange(counted).text(), "body", "{method}");
+        // Behind a GET with a body the connection closes.
+        client = if method == "GET" {
+            proxy.connect()
+        } else {
+            client
+        };
         let body = chunked(&["ch", "unks"]);
         let chunks =
             format!("{method} / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
         assert_eq!(client.exchange(chunks).text(), "chunks", "{method}");
+        client = if method == "GET" {
+            proxy.connect()
+        } else {
+            client
+        };
     }
     assert_eq!(
         target.requests().len(),

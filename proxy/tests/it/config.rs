@@ -10,7 +10,7 @@ use lintel_proxy::action::{Action, ContentType, FixedResponse, Forward, Redirect
 use lintel_proxy::config::{self, Loaded};
 use lintel_proxy::http1::RequestHead;
 use lintel_proxy::model::{
-    AccessLogs, CertificateFiles, Discovery, ListenerProtocol, LogFormat, LogPath, Matcher, Retry,
+    CertificateFiles, Discovery, ListenerProtocol, LogFormat, LogPath, LogSettings, Matcher, Retry,
     TargetSettings,
 };
 use lintel_proxy::rule::RuleInput;
@@ -154,7 +154,7 @@ fn the_example_file_is_at_its_defaults() {
 
     let mut settings = model.load_balancer;
     let defaults = loaded(SMALLEST, Path::new("f.toml")).model.load_balancer;
-    let logs = AccessLogs {
+    let logs = LogSettings {
         path: LogPath::StandardOutput,
         format: LogFormat::Json,
     };

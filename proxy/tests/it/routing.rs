@@ -399,6 +399,7 @@ fn what_is_no_request_is_refused_and_recorded() {
     for line in proxy.log(requests.len()) {
         let reason = match line["elb_status_code"].as_u64() {
             Some(505) => "unsupported_version",
+            Some(501) => "unknown_transfer_encoding",
             _ => "malformed_request",
         };
         assert_eq!(line["reason"], reason);

@@ -19,8 +19,8 @@ fn write(log: &AccessLog, line: &str) -> bool {
     log.write(|lines| lines.extend_from_slice(line.as_bytes()))
 }
 
-fn settings(path: &Path) -> AccessLogs {
-    AccessLogs {
+fn settings(path: &Path) -> LogSettings {
+    LogSettings {
         path: LogPath::File(path.to_owned()),
         format: LogFormat::Json,
     }

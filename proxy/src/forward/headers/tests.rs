@@ -1,13 +1,29 @@
 use http::Request;
 
+use super::host::write_host;
 use super::*;
+use crate::http1::ResponseHead;
+use crate::model::ForwardedFor;
+
+static TLS: TlsInfo = TlsInfo {
+    protocol: rustls::ProtocolVersion::TLSv1_2,
+    cipher_suite: rustls::CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    server_name: None,
+    resumed: false,
+    client_certificates: Vec::new(),
+};
+
+static UNMODIFIED: HeaderModification = HeaderModification::NONE;
 
 const CLIENT: ClientSide<'_> = ClientSide {
     address: "192.0.2.7",
-    https: true,
+    address_port: 40000,
+    tls: Some(&TLS),
     certificates: None,
     port: 443,
     load_balancer: "web",
+    headers: RequestHeaders::DEFAULT,
+    modification: &UNMODIFIED,
 };
 
 fn text(start: &str, lines: &[(&str, &str)]) -> String {
@@ -40,16 +56,15 @@ fn http2(lines: &[(&str, &str)]) -> RequestHead {
 
 /// The target's head, read back.
 fn rewritten(head: &RequestHead) -> (RequestHead, Rewritten) {
+    rewritten_for(head, &CLIENT)
+}
+
+fn rewritten_for(head: &RequestHead, client: &ClientSide<'_>) -> (RequestHead, Rewritten) {
     let mut out = Vec::new();
     let mut id = Vec::new();
-    trace_id(head.fields(), 0x1234, 0xabc, &mut id);
-    let rewritten = to_target(
-        head,
-        &Asked::of(head, host(head).unwrap(), None),
-        &CLIENT,
-        &id,
-        &mut out,
-    );
+    trace_id(head, 0x1234, 0xabc, &mut id);
+    let asked = Asked::of(head, host(head).unwrap(), None);
+    let rewritten = to_target(head, &asked, client, &id, &mut out);
     let (head, length) = RequestHead::read(&out).unwrap().expect("a whole head");
     assert_eq!(length, out.len());
     (head, rewritten)
@@ -202,6 +217,7 @@ fn the_hosts_port_is_the_listeners_or_none() {
         let client = ClientSide { port, ..CLIENT };
         let mut out = Vec::new();
         let asked = Asked {
+            has_new_host: false,
             host,
             keeps_port: false,
             path_and_query: "/",
@@ -227,13 +243,159 @@ fn trace_ids_are_made_or_merged() {
         ),
         ("App=me", "Root=1-00001234-000000000000000000000abc;App=me"),
     ] {
-        let mut fields = Fields::default();
-        if !received.is_empty() {
-            fields.push("x-amzn-trace-id", received.as_bytes());
-        }
+        let line = ("x-amzn-trace-id", received);
+        let head = head(Some(line).filter(|_| !received.is_empty()).as_slice());
         let mut merged = Vec::new();
-        trace_id(&fields, 0x1234, 0xabc, &mut merged);
+        trace_id(&head, 0x1234, 0xabc, &mut merged);
         assert_eq!(std::str::from_utf8(&merged), Ok(expected));
+    }
+}
+
+#[test]
+fn in_a_head_of_more_than_7_kib_the_trace_id_is_replaced() {
+    for (padding, kept) in [(7 * 1024 - 200, true), (7 * 1024, false)] {
+        let head = head(&[
+            ("x-amzn-trace-id", "Root=1-a-b"),
+            ("x", &"x".repeat(padding)),
+        ]);
+        let mut merged = Vec::new();
+        trace_id(&head, 0x1234, 0xabc, &mut merged);
+        let merged = String::from_utf8(merged).unwrap();
+        assert_eq!(merged.contains("Root=1-a-b"), kept, "{merged}");
+        assert_eq!(merged.starts_with("Root=1-00001234-"), !kept, "{merged}");
+    }
+}
+
+#[test]
+fn forwarded_for_is_as_its_mode_says() {
+    let received = ("x-forwarded-for", "198.51.100.1");
+    let append = |port| ForwardedFor::Append { port };
+    for (mode, address, lines, expected) in [
+        (append(false), "192.0.2.7", &[][..], &["192.0.2.7"][..]),
+        (
+            append(false),
+            "2001:db8::7",
+            &[received],
+            &["198.51.100.1, 2001:db8::7"],
+        ),
+        (append(true), "192.0.2.7", &[], &["192.0.2.7:40000"]),
+        (
+            append(true),
+            "192.0.2.7",
+            &[received],
+            &["198.51.100.1, 192.0.2.7:40000"],
+        ),
+        (append(true), "2001:db8::7", &[], &["[2001:db8::7]:40000"]),
+        (
+            append(true),
+            "2001:db8::7",
+            &[received],
+            &["198.51.100.1, [2001:db8::7]:40000"],
+        ),
+        (ForwardedFor::Preserve, "192.0.2.7", &[], &[]),
+        (
+            ForwardedFor::Preserve,
+            "192.0.2.7",
+            &[received, received],
+            &["198.51.100.1"; 2],
+        ),
+        (ForwardedFor::Remove, "192.0.2.7", &[received], &[]),
+    ] {
+        let headers = RequestHeaders {
+            forwarded_for: mode,
+            ..RequestHeaders::DEFAULT
+        };
+        let client = ClientSide {
+            address,
+            headers,
+            ..CLIENT
+        };
+        let (head, _) = rewritten_for(&head(&[&[("host", "a")], lines].concat()), &client);
+        assert_eq!(
+            all(&head, "x-forwarded-for"),
+            expected,
+            "{mode:?} {address}"
+        );
+        assert_eq!(all(&head, "x-forwarded-proto"), ["https"]);
+    }
+}
+
+#[test]
+fn a_host_that_is_preserved_is_the_clients_own() {
+    let headers = RequestHeaders {
+        preserve_host: true,
+        ..RequestHeaders::DEFAULT
+    };
+    let client = ClientSide { headers, ..CLIENT };
+    let absolute = "GET http://elsewhere.test/ HTTP/1.1";
+    for (head, expected) in [
+        (head(&[("HOST", "Example.COM:8443")]), "Example.COM:8443"),
+        (request(absolute, &[("Host", "Example.com")]), "Example.com"),
+        (request("GET / HTTP/1.0", &[]), "web"),
+        (http2(&[]), "a"),
+    ] {
+        let (head, _) = rewritten_for(&head, &client);
+        assert_eq!(all(&head, "host"), [expected]);
+    }
+}
+
+#[test]
+fn tls_is_told_under_the_listeners_names() {
+    let headers = RequestHeaders {
+        tls_version_and_cipher_suite: true,
+        ..RequestHeaders::DEFAULT
+    };
+    let renamed = HeaderModification {
+        tls_version: Some("X-Tls-Ver".into()),
+        ..HeaderModification::NONE
+    };
+    let lines = [
+        ("host", "a"),
+        ("x-amzn-tls-version", "forged"),
+        ("X-TLS-VER", "forged"),
+        ("x_tls_ver", "forged"),
+        ("x-other", "kept"),
+    ];
+    for (modification, name) in [(&UNMODIFIED, "x-amzn-tls-version"), (&renamed, "X-Tls-Ver")] {
+        let client = ClientSide {
+            headers,
+            modification,
+            ..CLIENT
+        };
+        let (head, _) = rewritten_for(&head(&lines), &client);
+        assert_eq!(all(&head, name), ["TLSv1.2"]);
+        let suite = ["ECDHE-RSA-AES128-GCM-SHA256"];
+        assert_eq!(all(&head, "x-amzn-tls-cipher-suite"), suite);
+        assert_eq!(all(&head, "x-other"), ["kept"]);
+        let clear = ClientSide {
+            tls: None,
+            ..client
+        };
+        let (head, _) = rewritten_for(&self::head(&lines), &clear);
+        assert!(all(&head, name).is_empty());
+    }
+}
+
+#[test]
+fn of_an_ambiguous_length_one_field_goes_on() {
+    let five = ("Content-Length", "5");
+    let chunked = ("Transfer-Encoding", "chunked");
+    for (start, lines, lengths) in [
+        ("POST / HTTP/1.1", &[five, chunked][..], &[][..]),
+        ("POST / HTTP/1.1", &[chunked, five, five], &[]),
+        (
+            "POST / HTTP/1.1",
+            &[five, ("content-length", "005"), five],
+            &["5"],
+        ),
+        ("POST / HTTP/1.1", &[five], &["5"]),
+        ("POST / HTTP/1.0", &[chunked], &[]),
+    ] {
+        let (head, _) = rewritten(&request(start, &[&[("host", "a")], lines].concat()));
+        assert_eq!(all(&head, "content-length"), lengths, "{lines:?}");
+        let codings = all(&head, "transfer-encoding");
+        assert_eq!(codings.is_empty(), !lengths.is_empty(), "{lines:?}");
+        assert!(!head.has_ambiguous_length(), "{lines:?}");
     }
 }
 
@@ -253,7 +415,7 @@ fn response(start: &str, lines: &[(&str, &str)]) -> ResponseHead {
 
 fn to_client_text(head: &ResponseHead, how: &ToClient) -> String {
     let mut out = Vec::new();
-    to_client(head, how, &mut out);
+    to_client(head, how, &[], &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -286,7 +448,7 @@ fn a_response_keeps_what_is_the_clients() {
         ..how
     };
     assert!(to_client_text(&head, &how).contains("trailer: x-sum\r\n"));
-    let headers = to_http2_client(head, false);
+    let headers = to_http2_client(head, false, &[]);
     assert_eq!(headers.len(), 3);
     assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
 }
@@ -301,6 +463,40 @@ fn no_content_has_no_length() {
     assert_eq!(text, "HTTP/1.1 103 Early Hints\r\n\r\n");
     let head = response("HTTP/1.1 304 Not Modified", &[("content-length", "5")]);
     assert!(to_client_text(&head, &ToClient::default()).contains("content-length: 5"));
+}
+
+#[test]
+fn what_the_listener_sets_replaces_what_the_target_said() {
+    let lines = [
+        ("X-Frame-Options", "SAMEORIGIN"),
+        ("x-frame-options", "x"),
+        ("Server", "app"),
+    ];
+    let head = response("HTTP/1.1 200 OK", &lines);
+    let [name, other] = ["x-frame-options", "access-control-max-age"];
+    let set = [(name, "DENY"), (other, "60")];
+    let set = set.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let mut out = Vec::new();
+    to_client(&head, &ToClient::default(), &set, &mut out);
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "HTTP/1.1 200 OK\r\nServer: app\r\nX-Frame-Options: DENY\r\nAccess-Control-Max-Age: 60\r\n\r\n"
+    );
+    let headers = to_http2_client(head, false, &set);
+    assert_eq!(
+        (headers.len(), &headers[name], &headers[other]),
+        (3, &set[0].1, &set[1].1)
+    );
+
+    let modification = HeaderModification {
+        server: false,
+        response: set.to_vec(),
+        ..HeaderModification::NONE
+    };
+    let mut own = GatewayError::NoTargets.response();
+    modify(&mut own, &modification);
+    assert!(!own.headers().contains_key("server"));
+    assert_eq!(own.headers()[name], "DENY");
 }
 
 #[test]

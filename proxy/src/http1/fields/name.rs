@@ -1,5 +1,8 @@
 //! What a field's name means to a load balancer.
 
+use http_desync_guardian::http_token_utils::TokenSimilarity::Distant;
+use http_desync_guardian::http_token_utils::{CL, TE, determine_similarity};
+
 /// Recognised once, when the head is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
@@ -23,8 +26,10 @@ pub enum Name {
     XForwardedPort,
     XAmznTraceId,
     /// What only the load balancer may say (`X-Amzn-Tls-*`, `X-Amzn-Mtls-*`), and spellings with `_` that some
-    /// application servers take for a field that it sets or frames by.
+    /// application servers take for a field that it sets.
     Disguised,
+    /// Nearly `Content-Length` or `Transfer-Encoding`, as the ALB's own library judges: some take it for framing.
+    Suspicious,
     Other,
 }
 
@@ -52,6 +57,8 @@ impl Name {
             (16, b'p') => is(same(spelled, b"proxy-connection"), Self::ProxyConnection),
             (17, b't') => Self::framing(spelled, b"transfer-encoding", Self::TransferEncoding),
             (_, b'x') => Self::extension(spelled),
+            (15.., b'c') | (18.., b't') => Self::look_alike(spelled),
+            (15.., _) if !first.is_ascii_alphanumeric() => Self::look_alike(spelled),
             _ => Self::Other,
         }
     }
@@ -59,8 +66,16 @@ impl Name {
     fn framing<const N: usize>(spelled: &[u8], known: &[u8; N], name: Self) -> Self {
         if same(spelled, known) {
             name
-        } else if folds_to(spelled, known) {
-            Self::Disguised
+        } else {
+            Self::look_alike(spelled)
+        }
+    }
+
+    #[cold]
+    fn look_alike(spelled: &[u8]) -> Self {
+        let is_like = |known| determine_similarity(known, spelled) != Distant;
+        if is_like(CL) || is_like(TE) {
+            Self::Suspicious
         } else {
             Self::Other
         }

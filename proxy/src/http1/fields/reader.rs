@@ -1,14 +1,15 @@
 //! Field lines, read: where in each the name and the value lie.
 
-use super::{Entry, Fields, Name, Span};
+use super::{Entry, Fields, Marks, Name, Span};
 use crate::http1::Malformed;
 use crate::http1::lines::Line;
-use crate::http1::scan::token_length;
+use crate::http1::scan::token;
 
 /// Takes the lines of a block one by one; the block is copied at the end, in one run.
 #[derive(Debug)]
 pub(in crate::http1) struct FieldsReader {
     entries: Vec<Entry>,
+    marks: Marks,
 }
 
 impl Default for FieldsReader {
@@ -16,6 +17,7 @@ impl Default for FieldsReader {
         Self {
             // As a browser's request has.
             entries: Vec::with_capacity(24),
+            marks: Marks::default(),
         }
     }
 }
@@ -25,7 +27,8 @@ impl FieldsReader {
     pub(in crate::http1) fn line(&mut self, line: Line<'_>) -> Result<(), Malformed> {
         let text = line.text;
         // Looked for in more than the line, so that most names are seen at once: a line's end is no token.
-        let (spelled, rest) = text.split_at(token_length(line.rest));
+        let (length, is_plain) = token(line.rest);
+        let (spelled, rest) = text.split_at(length);
         let [b':', padded @ ..] = rest else {
             return Err(malformed(spelled, rest));
         };
@@ -35,8 +38,10 @@ impl FieldsReader {
         let value = without_blanks_before(padded);
         let start = line.start + text.len() - value.len();
         let value = without_blanks_behind(value);
+        let name = Name::of(spelled);
+        self.marks.note(name, is_plain);
         self.entries.push(Entry {
-            name: Name::of(spelled),
+            name,
             spelled: Span::new(line.start, spelled.len()),
             value: Span::new(start, value.len()),
         });
@@ -47,6 +52,7 @@ impl FieldsReader {
         Fields {
             buffer: block.to_vec(),
             entries: self.entries,
+            marks: self.marks,
         }
     }
 }

@@ -82,8 +82,6 @@ fn what_poses_as_a_field_of_the_load_balancer_is_disguised() {
         "X_Forwarded_Host",
         "X_Amzn_Trace_Id",
         "x-amzn-oidc_data",
-        "Content_Length",
-        "TRANSFER_ENCODING",
     ] {
         assert_eq!(Name::of(spelled.as_bytes()), Name::Disguised, "{spelled}");
     }
@@ -102,6 +100,48 @@ fn what_poses_as_a_field_of_the_load_balancer_is_disguised() {
     ] {
         assert_eq!(Name::of(spelled.as_bytes()), Name::Other, "{spelled}");
     }
+}
+
+#[test]
+fn what_is_nearly_a_framing_field_is_suspicious() {
+    for spelled in [
+        "Content_Length",
+        "TRANSFER_ENCODING",
+        "content.length",
+        "Content--Length",
+        "-content-length",
+        "_Content-Length_",
+        "Transfer-Encoding-",
+        "!transfer-encoding",
+        "TransferXEncoding",
+    ] {
+        assert_eq!(Name::of(spelled.as_bytes()), Name::Suspicious, "{spelled}");
+    }
+    for spelled in [
+        "ContentLength",
+        "X-Content-Length",
+        "Content-Lengths",
+        "-Content-Language",
+        "Content-Encoding-1",
+    ] {
+        assert_eq!(Name::of(spelled.as_bytes()), Name::Other, "{spelled}");
+    }
+}
+
+#[test]
+fn what_is_among_fields_is_known() {
+    let known = fields(&[("Host", "a"), ("X-Forwarded-For", "b"), ("Accept", "c")]);
+    assert!(known.may_have(Name::Host) && known.may_have(Name::XForwardedFor));
+    assert!(!known.may_have(Name::Cookie) && !known.may_have(Name::Disguised));
+    assert!(!known.have_invalid_name());
+    for name in ["x_y", "a.b", "A-name-of-more-than-16-bytes!", "!"] {
+        assert!(
+            fields(&[("Host", "a"), (name, "b")]).have_invalid_name(),
+            "{name}"
+        );
+        assert!(!is_valid_name(name.as_bytes()), "{name}");
+    }
+    assert!(is_valid_name(b"A-name-0f-more-than-16-bytes"));
 }
 
 #[test]

@@ -60,6 +60,51 @@ fn one_length_or_chunked_or_neither() {
     }
 }
 
+/// Of a request some can be read in one way all the same, and nothing may follow it.
+#[test]
+fn a_request_whose_length_is_ambiguous_is_the_last() {
+    let five = ("Content-Length", "5");
+    let chunked = ("Transfer-Encoding", "chunked");
+    let old = Version::HTTP_10;
+    for (version, lines, length) in [
+        (Version::HTTP_11, &[five, five][..], Length::Known(5)),
+        (
+            Version::HTTP_11,
+            &[five, ("content-length", "05")],
+            Length::Known(5),
+        ),
+        (Version::HTTP_11, &[five, chunked], Length::Chunked),
+        (Version::HTTP_11, &[chunked, five, five], Length::Chunked),
+        (
+            old,
+            &[chunked, ("Connection", "keep-alive")],
+            Length::Chunked,
+        ),
+        (old, &[chunked, five], Length::Chunked),
+    ] {
+        let framing = Framing::of_request(&fields(lines), version).unwrap();
+        assert_eq!(framing.length, Some(length), "{lines:?}");
+        assert!(framing.is_ambiguous && !framing.keeps_alive, "{lines:?}");
+        assert!(Framing::of(&fields(lines), version).is_err(), "{lines:?}");
+    }
+    for lines in [&[five][..], &[chunked], &[]] {
+        let framing = Framing::of_request(&fields(lines), Version::HTTP_11).unwrap();
+        assert!(!framing.is_ambiguous && framing.keeps_alive, "{lines:?}");
+    }
+    for lines in [
+        &[five, ("Content-Length", "6")][..],
+        &[five, ("Content-Length", "5, 5")],
+        &[chunked, chunked],
+        &[chunked, ("Transfer-Encoding", "identity")],
+        &[five, ("Transfer-Encoding", "gzip, chunked")],
+    ] {
+        assert!(
+            Framing::of_request(&fields(lines), Version::HTTP_11).is_err(),
+            "{lines:?}"
+        );
+    }
+}
+
 #[test]
 fn a_content_length_is_digits_only() {
     for value in [

@@ -166,10 +166,6 @@ fn a_bad_head_is_refused_with_its_reason() {
             b"GET / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n",
             Malformed::ContentLength,
         ),
-        (
-            b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
-            Malformed::TransferEncodingInHttp10,
-        ),
     ] {
         assert_eq!(refusal(input), wrong, "{}", input.escape_ascii());
     }

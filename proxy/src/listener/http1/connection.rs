@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::forward::client::{Client, Http2Stream};
 use crate::forward::exchange::{Exchange, Patience};
-use crate::forward::headers::{self, ToClient};
+use crate::forward::headers::{self, SetField, ToClient};
 use crate::gateway_error::GatewayError;
 use crate::http1::buffers::{Buffers, LARGEST_READ};
 use crate::http1::transfer::{Broken, Framing, Transfer};
@@ -191,13 +191,14 @@ impl ClientConnection {
         head: &ResponseHead,
         exchange: &mut Exchange,
         how: &ToClient,
+        set: &[SetField],
     ) -> Result<(), GatewayError> {
         let buffers = Rc::clone(&self.buffers);
         exchange.wire().read_at_most(LARGEST_READ);
         self.answering = true;
         // It has waited for the head; from here on it waits anew.
         self.half_closed = None;
-        headers::to_client(head, how, self.wire.put_together(&buffers));
+        headers::to_client(head, how, set, self.wire.put_together(&buffers));
         let framing = if how.chunked {
             Framing::Chunked {
                 trailers: how.trailers,
@@ -321,7 +322,7 @@ impl Client for ClientConnection {
     fn interim(&mut self, cx: &mut Context<'_>, head: &ResponseHead) {
         if self.upload.interim {
             let how = ToClient::default();
-            headers::to_client(head, &how, self.wire.put_together(&self.buffers));
+            headers::to_client(head, &how, &[], self.wire.put_together(&self.buffers));
             // If it cannot go now, it goes with what follows.
             let _ = self.wire.poll_flush(cx, &self.buffers);
         }

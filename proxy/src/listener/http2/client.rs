@@ -226,7 +226,10 @@ impl Client for Http2Client {
     }
 
     fn interim(&mut self, _cx: &mut Context<'_>, head: &ResponseHead) {
-        let interim = response(head.status(), headers::to_http2_client(head.clone(), false));
+        let interim = response(
+            head.status(),
+            headers::to_http2_client(head.clone(), false, &[]),
+        );
         let _ = self.answer.send_informational(interim);
     }
 

@@ -78,20 +78,8 @@ const LOAD_BALANCER: &[(&str, &str)] = &[
         "1:24: error: load_balancer.access_logs.path: there is no directory /none; make it first, or write \"-\" for standard output",
     ),
     (
-        "access_logs = { path = '-', format = 'alb' }",
-        "1:38: error: load_balancer.access_logs.format: `alb` is not supported yet; write \"json\"",
-    ),
-    (
-        "desync_mitigation_mode = 'strictest'",
-        "1:26: error: load_balancer.desync_mitigation_mode: `strictest` is not supported yet; write \"defensive\"",
-    ),
-    (
         "desync_mitigation_mode = 'lax'",
-        "1:26: error: load_balancer.desync_mitigation_mode: `lax` is not known here; write \"defensive\"",
-    ),
-    (
-        "preserve_host_header = true",
-        "1:24: error: load_balancer.preserve_host_header: `true` is not supported yet; write false or leave it out",
+        "1:26: error: load_balancer.desync_mitigation_mode: `lax` is not known here; write \"defensive\" or \"monitor\" or \"strictest\"",
     ),
 ];
 
@@ -244,8 +232,20 @@ const LISTENER: &[(&str, &str)] = &[
         "3:14: error: listener[0].ssl_policy: belongs to an HTTPS listener; set protocol = \"HTTPS\", or leave it out",
     ),
     (
-        "[[listener]]\nport = 80\nrouting_http_response_server_enabled = false\nACTION",
-        "3:40: error: listener[0].routing_http_response_server_enabled: `false` is not supported yet; write true or leave it out",
+        "[[listener]]\nport = 80\nrouting_http_response_strict_transport_security_header_value = 'max-age=1'\nACTION",
+        "3:64: error: listener[0].routing_http_response_strict_transport_security_header_value: belongs to an HTTPS listener; set protocol = \"HTTPS\", or leave it out",
+    ),
+    (
+        "[[listener]]\nport = 80\nrouting_http_request_x_amzn_tls_version_header_name = 'X-Tls'\nACTION",
+        "3:55: error: listener[0].routing_http_request_x_amzn_tls_version_header_name: belongs to an HTTPS listener; set protocol = \"HTTPS\", or leave it out",
+    ),
+    (
+        "[[listener]]\nport = 80\nrouting_http_response_x_frame_options_header_value = 'a\"b'\nACTION",
+        "3:54: error: listener[0].routing_http_response_x_frame_options_header_value: `\\\"` is not taken there; write letters, digits, spaces and _ : ; . , \\ / ' ? ! ( ) { } [ ] @ < > = - + * # & ` | ~ ^ %",
+    ),
+    (
+        "[[listener]]\nport = 80\nrouting_http_response_x_frame_options_header_value = ' DENY'\nACTION",
+        "3:54: error: listener[0].routing_http_response_x_frame_options_header_value: begins or ends with a space; leave that out",
     ),
 ];
 
@@ -255,6 +255,13 @@ fn listener() {
     for (text, line) in LISTENER {
         refused(&text.replace("ACTION", action), &format!("f.toml:{line}"));
     }
+    let long = "x".repeat(1025);
+    refused(
+        &format!(
+            "[[listener]]\nport = 80\nrouting_http_response_x_frame_options_header_value = '{long}'\n{action}"
+        ),
+        "f.toml:3:54: error: listener[0].routing_http_response_x_frame_options_header_value: is 1025 bytes long; write at most 1024",
+    );
     let any_port = format!("[[listener]]\nport = 0\n{action}\n").repeat(3);
     assert_eq!(
         findings(&any_port),

@@ -17,21 +17,21 @@ use http::Method;
 
 use super::reading::{Reading, Side, read};
 
-pub(super) struct Case {
-    pub(super) side: Side,
-    pub(super) line: usize,
+pub(crate) struct Case {
+    pub(crate) side: Side,
+    pub(crate) line: usize,
     verdict: String,
-    pub(super) input: Vec<u8>,
+    pub(crate) input: Vec<u8>,
 }
 
 const REQUESTS: &str = include_str!("../../corpus/requests.txt");
 const RESPONSES: &str = include_str!("../../corpus/responses.txt");
 
-pub(super) fn requests() -> Vec<Case> {
+pub(crate) fn requests() -> Vec<Case> {
     cases(REQUESTS, |_| Side::Requests)
 }
 
-pub(super) fn responses() -> Vec<Case> {
+pub(crate) fn responses() -> Vec<Case> {
     cases(RESPONSES, Side::Responses)
 }
 
@@ -52,7 +52,7 @@ fn cases(text: &str, side: impl Fn(Method) -> Side) -> Vec<Case> {
         .collect()
 }
 
-fn unescape(text: &str) -> Vec<u8> {
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
     while let Some((plain, escape)) = rest.split_once('\\') {

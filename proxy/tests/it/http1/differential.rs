@@ -154,7 +154,7 @@ fn comparable(mut message: Message) -> Outcome {
 /// Why the two differ, and which differences that explains.
 struct Reason(&'static str, fn(&Difference) -> bool);
 
-const DIFFERENCES: [Reason; 28] = [
+const DIFFERENCES: [Reason; 30] = [
     // Lines
     Reason("httparse and hyper take LF alone for a line's end", |it| {
         it.only_we_refuse(&[Malformed::BareLf])
@@ -248,6 +248,31 @@ const DIFFERENCES: [Reason; 28] = [
         "hyper takes a list of equal lengths in a response for one",
         |it| it.only_we_refuse(&[Malformed::ContentLength]) && it.has("http/1.1 2") && it.has(","),
     ),
+    Reason(
+        "hyper gives a length only once, and none beside chunks; here that is left to who passes it on",
+        |it| match (&it.ours, &it.theirs) {
+            (Outcome::Message(ours), Outcome::Message(theirs)) => {
+                let without = |message: &Message| {
+                    let mut message = message.clone();
+                    message.fields.retain(|(name, _)| name != "content-length");
+                    Outcome::Message(message)
+                };
+                is_same(&without(ours), &without(theirs))
+            }
+            _ => false,
+        },
+    ),
+    Reason("hyper takes no Transfer-Encoding in HTTP/1.0", |it| {
+        let chunked = |ours: &Message| {
+            ours.version == Some(http::Version::HTTP_10)
+                && ours
+                    .fields
+                    .iter()
+                    .any(|(name, _)| name == "transfer-encoding")
+        };
+        let ours = matches!(&it.ours, Outcome::Message(ours) if chunked(ours));
+        ours && it.theirs == Outcome::Refused
+    }),
     Reason("hyper reads no length where there is no content", |it| {
         it.only_we_refuse(&[
             Malformed::ContentLength,

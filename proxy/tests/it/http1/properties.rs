@@ -102,7 +102,7 @@ fn changed(mut input: Vec<u8>, changes: Vec<(Index, Change)>) -> Vec<u8> {
 }
 
 /// A message of the corpus, a few changes later. Short ones only: what is long is tested for its length elsewhere.
-pub(super) fn stream() -> impl Strategy<Value = (Side, Vec<u8>)> {
+pub(crate) fn stream() -> impl Strategy<Value = (Side, Vec<u8>)> {
     let mut cases: Vec<_> = corpus::requests();
     cases.extend(corpus::responses());
     let inputs: Vec<_> = cases

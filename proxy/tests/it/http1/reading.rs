@@ -7,7 +7,7 @@ use lintel_proxy::http1::{Decoder, Fields, Length, Malformed, RequestHead, Respo
 
 /// Who sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Requests,
     /// In answer to one of this method: interim ones and a final one.
     Responses(Method),
