@@ -13,6 +13,7 @@ mod health_check;
 mod listener;
 mod load_balancer;
 mod not_supported;
+mod quotas;
 mod redirect;
 mod rule;
 mod target;

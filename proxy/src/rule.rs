@@ -3,6 +3,7 @@
 //! Not here: what the action then does (`action`), how a rule is written down (`config`).
 
 mod condition;
+mod cover;
 mod expression;
 mod host;
 mod index;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lintel_common::config_file::{Table, Value};
 
-use super::{listener, load_balancer, target_group};
+use super::{listener, load_balancer, quotas, target_group};
 use crate::action::Action;
 use crate::model::{
     ListenerProtocol, ListenerSettings, Model, ProtocolVersion, TargetGroupSettings,
@@ -43,6 +43,9 @@ pub(super) fn model(root: &mut Table<'_>, directory: &Path) -> Model {
         for (value, listener) in listener_tables.iter().zip(&listeners) {
             warn_of_mismatch(value, listener, &target_groups);
         }
+        let listeners: Vec<_> = listener_tables.iter().zip(&listeners).collect();
+        let target_groups: Vec<_> = group_tables.iter().zip(&target_groups).collect();
+        quotas::warn(&listeners, &target_groups);
     }
 
     Model {

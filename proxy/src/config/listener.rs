@@ -62,7 +62,7 @@ pub(super) fn read(
         )
         .and_then(|value| action::read(&value, front, groups))
         .unwrap_or_else(placeholder);
-    let rules = rule::read_all(&table.tables("rule"), front, groups);
+    let rules = rule::read_all(table, front, groups);
     ListenerSettings {
         addresses,
         port,

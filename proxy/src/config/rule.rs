@@ -15,12 +15,41 @@ const HIGHEST_PRIORITY: u32 = 50_000;
 const ALB_VALUES: usize = 5;
 const ALB_WILDCARDS: usize = 6;
 
-pub(super) fn read_all(tables: &[Value<'_>], front: Front, groups: &mut Groups) -> Vec<Rule> {
+/// In the order of the file.
+pub(super) fn read_all(table: &mut Table<'_>, front: Front, groups: &mut Groups) -> Vec<Rule> {
     let mut priorities = BTreeMap::new();
-    tables
-        .iter()
-        .filter_map(|value| value.table(|table| read(table, front, groups, &mut priorities)))
-        .collect()
+    let mut rules = Vec::new();
+    for value in table.tables("rule") {
+        let rule = value.table(|table| read(table, front, groups, &mut priorities));
+        rules.extend(rule.map(|rule| (value, rule)));
+    }
+    // What could not be read would be taken for something else.
+    if !table.has_errors() {
+        warn_of_covered(&rules);
+    }
+    rules.into_iter().map(|(_, rule)| rule).collect()
+}
+
+/// A rule that an earlier one leaves nothing to.
+fn warn_of_covered(rules: &[(Value<'_>, Rule)]) {
+    let mut by_priority: Vec<&(Value<'_>, Rule)> = rules.iter().collect();
+    by_priority.sort_by_key(|(_, rule)| rule.priority);
+    for (at, (value, rule)) in by_priority.iter().enumerate() {
+        let mut earlier = by_priority[..at].iter();
+        if let Some((covering, first)) = earlier.find(|(_, earlier)| earlier.covers(rule)) {
+            value.warn(
+                format_args!(
+                    "is never used: {} takes all that it would, with the priority {}",
+                    covering.key(),
+                    first.priority
+                ),
+                format_args!(
+                    "give it a priority below {}, or leave it out",
+                    first.priority
+                ),
+            );
+        }
+    }
 }
 
 fn read(

@@ -94,6 +94,45 @@ impl Pattern {
         &self.text
     }
 
+    /// All texts match.
+    pub(super) fn is_anything(&self) -> bool {
+        self.pieces.len() > 1 && self.pieces.iter().all(Vec::is_empty)
+    }
+
+    /// Whether everything that the other one matches matches this one too: true only if their symbols show it.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.symbols(), other.symbols());
+        // `covered[n]`: my symbols so far cover the first n of theirs.
+        let mut covered = vec![false; theirs.len() + 1];
+        covered[0] = true;
+        for symbol in &mine {
+            let mut next = vec![false; covered.len()];
+            next[0] = covered[0] && matches!(symbol, Symbol::Some);
+            for (at, their) in theirs.iter().enumerate() {
+                next[at + 1] = match (symbol, their) {
+                    (Symbol::Some, _) => covered[at + 1] || next[at],
+                    (Symbol::One, Symbol::One | Symbol::Literal(_)) => covered[at],
+                    (Symbol::Literal(mine), Symbol::Literal(their)) => covered[at] && mine == their,
+                    _ => false,
+                };
+            }
+            covered = next;
+        }
+        covered.last() == Some(&true)
+    }
+
+    fn symbols(&self) -> Vec<Symbol> {
+        let mut symbols = Vec::new();
+        for (nth, piece) in self.pieces.iter().enumerate() {
+            symbols.extend((nth > 0).then_some(Symbol::Some));
+            symbols.extend(piece.iter().map(|&byte| match byte {
+                ANY => Symbol::One,
+                byte => Symbol::Literal(byte),
+            }));
+        }
+        symbols
+    }
+
     /// How many `*` and `?` it has.
     pub fn wildcards(&self) -> usize {
         let symbols = self.pieces.iter().flatten();

@@ -654,6 +654,94 @@ fn six_groups_are_too_many() {
 }
 
 #[test]
+fn a_rule_that_another_one_covers_is_a_warning() {
+    let rule = |priority, condition: &str| {
+        format!(
+            "[[listener.rule]]\npriority = {priority}\ncondition = [{condition}]\n\
+             action = {{ type = 'forward', target_group = 'app' }}\n"
+        )
+    };
+    let covered = rule(
+        20,
+        "{ path_pattern = ['/api/v1/*'] }, { http_request_method = ['GET'] }",
+    );
+    let covering = rule(10, "{ path_pattern = ['/api/*', '/x'] }");
+    refused(
+        &format!("{SMALLEST}{covered}{covering}"),
+        "f.toml:8:1: warning: listener[0].rule[0]: is never used: listener[0].rule[1] takes all that it would, with the priority 10; give it a priority below 10, or leave it out",
+    );
+    let first = covered.replace("priority = 20", "priority = 5");
+    assert_eq!(findings(&format!("{SMALLEST}{first}{covering}")), [""; 0]);
+}
+
+#[test]
+fn quotas_of_an_alb_are_warnings() {
+    let rules: Vec<String> = (1..=101)
+        .map(|n| {
+            format!(
+                "[[listener.rule]]\npriority = {n}\ncondition = [{{ path_pattern = ['/{n}'] }}]\n\
+                 action = {{ type = 'forward', target_group = 'app' }}\n"
+            )
+        })
+        .collect();
+    assert_eq!(
+        findings(&format!("{SMALLEST}{}", rules[..100].concat())),
+        [""; 0]
+    );
+    refused(
+        &format!("{SMALLEST}{}", rules.concat()),
+        "f.toml:5:1: warning: listener[0]: makes it 101 rules, which works here but not on an ALB (TooManyRules); an ALB takes 100 in a load balancer",
+    );
+    let other =
+        "[[listener]]\nport = 81\ndefault_action = { type = 'forward', target_group = 'app' }\n";
+    refused(
+        &format!(
+            "{SMALLEST}{}{other}{}",
+            rules[..60].concat(),
+            rules[60..].concat()
+        ),
+        "f.toml:248:1: warning: listener[1]: makes it 101 rules, which works here but not on an ALB (TooManyRules); an ALB takes 100 in a load balancer",
+    );
+    let targets: Vec<String> = (0..1001)
+        .map(|n| format!("'10.0.{}.{}'", n / 256, n % 256))
+        .collect();
+    refused(
+        &SMALLEST.replace("'10.0.0.1'", &targets.join(", ")),
+        "f.toml:1:1: warning: target_group[0]: makes it 1001 targets, which works here but not on an ALB (TooManyTargets); an ALB takes 1000 in a load balancer",
+    );
+    let listeners: Vec<String> = (1..51)
+        .map(|n| other.replace("81", &(100 + n).to_string()))
+        .collect();
+    refused(
+        &format!("{SMALLEST}{}", listeners.concat()),
+        "f.toml:155:1: warning: listener[50]: makes it 51 listeners, which works here but not on an ALB (TooManyListeners); an ALB takes 50 in a load balancer",
+    );
+    let names: Vec<String> = (0..101).map(|n| format!("g{n}")).collect();
+    let groups = names.iter().map(|name| {
+        format!("[[target_group]]\nname = '{name}'\nport = 1\ntargets = ['10.0.0.1']\n")
+    });
+    let rules = (1..).zip(&names).map(|(n, name)| {
+        format!(
+            "[[listener.rule]]\npriority = {n}\ncondition = [{{ path_pattern = ['/{n}'] }}]\n\
+             action = {{ type = 'forward', target_group = '{name}' }}\n"
+        )
+    });
+    let (groups, rules): (Vec<String>, Vec<String>) = (groups.collect(), rules.collect());
+    let default = "default_action = { type = 'forward', target_group = 'g0' }\n";
+    let two = format!(
+        "{}[[listener]]\nport = 80\n{default}{}[[listener]]\nport = 81\n{default}{}",
+        groups.concat(),
+        rules[..100].concat(),
+        rules[100..].concat()
+    );
+    let found = findings(&two);
+    assert!(
+        found.iter().any(|line| line.contains("listener[1]: makes it 101 target groups, which works here but not on an ALB (TooManyUniqueTargetGroupsPerLoadBalancer)")),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn transforms_without_a_target_are_a_warning() {
     let rule = "[[listener.rule]]\npriority = 1\ncondition = [{ path_pattern = ['/'] }]\n\
                 transform = [{ type = 'url-rewrite', rewrite = { regex = 'a', replace = 'b' } }]\n\
