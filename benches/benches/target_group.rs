@@ -42,6 +42,7 @@ fn settings(targets: u8) -> TargetGroupSettings {
         slow_start: Duration::ZERO,
         unhealthy_state_routing: UnhealthyStateRouting::default(),
         only_zone: None,
+        stickiness: None,
     }
 }
 

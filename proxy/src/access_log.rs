@@ -118,7 +118,12 @@ impl Record {
         self.started
     }
 
-    /// When the request was read, in seconds of Unix time.
+    /// When the request was read.
+    pub fn started_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    /// The same in seconds of Unix time.
     pub fn created_at(&self) -> u64 {
         let since = self.started_at.duration_since(SystemTime::UNIX_EPOCH);
         since.map_or(0, |since| since.as_secs())

@@ -16,6 +16,7 @@ mod not_supported;
 mod quotas;
 mod redirect;
 mod rule;
+mod stickiness;
 mod target;
 mod target_group;
 mod tls;

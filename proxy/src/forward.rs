@@ -30,8 +30,8 @@ use crate::access_log::Record;
 use crate::gateway_error::GatewayError;
 use crate::http1::ResponseHead;
 use crate::metrics::GroupMetrics;
-use crate::model::{LoadBalancerSettings, ProtocolVersion, Retry};
-use crate::target_group::{InFlight, NoTarget, Target, TargetGroup};
+use crate::model::{LoadBalancerSettings, ProtocolVersion, Retry, Stickiness};
+use crate::target_group::{Choice, InFlight, NoTarget, Target, TargetGroup};
 use client::Client;
 use exchange::{Failure, Outgoing};
 use pool::{Endpoint, Pool};
@@ -48,6 +48,7 @@ pub struct Group {
     /// Of groups whose protocol is HTTPS.
     pub tls: Option<Arc<TargetTls>>,
     pub version: ProtocolVersion,
+    pub stickiness: Option<Stickiness>,
 }
 
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub struct Forwarder<'a> {
     pub pool: &'a Rc<Pool>,
     pub group: &'a Group,
     pub settings: &'a LoadBalancerSettings,
+    /// Where the client's session is.
+    pub bound: Option<SocketAddr>,
 }
 
 /// How targets are spoken to, and what is left of an exchange once its response has begun.
@@ -122,11 +125,9 @@ impl Forwarder<'_> {
         let mut fresh = retry == Retry::Safe && !self.group.budget.is_solvent();
         let mut replaying = false;
         loop {
-            let choice = match self.group.targets.choose(&tried) {
+            let choice = match self.choose(&tried) {
                 // The one that has just died on us may be the only one.
-                Err(NoTarget::AllTried) if std::mem::take(&mut replaying) => {
-                    self.group.targets.choose(&[])
-                }
+                Err(NoTarget::AllTried) if std::mem::take(&mut replaying) => self.choose(&[]),
                 choice => choice,
             };
             let choice = match choice {
@@ -174,13 +175,30 @@ impl Forwarder<'_> {
                     }
                     self.group.budget.charge();
                     (fresh, replaying) = (true, true);
-                    // A server that is going down may go on accepting for a moment: another one first.
                     failed = failure.error;
+                    if self.bound == Some(target.address()) {
+                        // A session is not given up for a connection that was merely old.
+                        self.group.metrics.retries.inc();
+                        continue;
+                    }
+                    // A server that is going down may go on accepting for a moment: another one first.
                 }
             }
             self.group.metrics.retries.inc();
             tried.push(target);
         }
+    }
+
+    /// Where the client's session is, as long as that target may and does take the request; else whoever's turn it is.
+    fn choose(&self, tried: &[Arc<Target>]) -> Result<Choice, NoTarget> {
+        let targets = &self.group.targets;
+        if let Some(bound) = self.bound
+            && !tried.iter().any(|target| target.address() == bound)
+            && let Some(choice) = targets.eligible(bound)
+        {
+            return Ok(choice);
+        }
+        targets.choose(tried)
     }
 
     fn endpoint(&self, target: &Target) -> Endpoint {

@@ -1,8 +1,9 @@
 //! `lintel-proxy`: what an AWS Application Load Balancer does, as a library and as a program.
 //!
 //! In reading order: a [`load_balancer`] runs [`worker`]s, each of which serves its [`listener`]s. A request passes
-//! through `listener` from top to bottom: [`desync`] lets it pass; its [`rule`] gives an [`action`]; a forward action's [`target_group`] gives a
-//! target, kept honest by [`health_check`] and filled by [`discovery`]; [`forward`] has the exchange with it, in
+//! through `listener` from top to bottom: [`desync`] lets it pass; its [`rule`] gives an [`action`]; a forward action's
+//! [`target_group`] gives a target, kept honest by [`health_check`], filled by [`discovery`], bound to clients by
+//! [`stickiness`]; [`forward`] has the exchange with it, in
 //! [`http1`]. What fails becomes a [`gateway_error`]; what happened goes to the [`access_log`] and the [`metrics`].
 //! [`config`] makes the [`model`] of all this from a file, and the admin endpoints show it.
 
@@ -22,6 +23,8 @@ pub mod rule;
 pub mod action;
 
 pub mod target_group;
+
+pub mod stickiness;
 
 pub mod health_check;
 

@@ -6,6 +6,7 @@ mod http1;
 mod http2;
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use lintel_common::server::{Connection, Established, Event, Handler, Ongoing, Op
 use lintel_common::shutdown::Shutdown;
 
 use crate::access_log::{Record, Recorder};
-use crate::action::{Action, FixedResponse, Redirect, RedirectInput};
+use crate::action::{Action, FixedResponse, Forward, Redirect, RedirectInput};
 use crate::desync::{Then, Verdict};
 use crate::forward::client::Client;
 use crate::forward::client_certificate::ClientCertificates;
@@ -33,6 +34,7 @@ use crate::gateway_error::{self, GatewayError};
 use crate::http1::{RequestHead, ResponseHead};
 use crate::model::{HeaderModification, LoadBalancerSettings, ProtocolVersion};
 use crate::rule::{RuleInput, RuleTable, Transformed, Transforms};
+use crate::stickiness::{Keys, Visit};
 use crate::target_group::Target;
 
 /// On one connection; as an ALB.
@@ -49,6 +51,8 @@ pub struct Routes {
     pub rules: RuleTable,
     /// A forward action's index points in here.
     pub groups: Arc<[Group]>,
+    /// Of sticky sessions.
+    pub keys: Arc<Keys>,
 }
 
 /// What an HTTPS listener has of its files.
@@ -100,6 +104,25 @@ enum Answer {
         exchange: Box<Http2Exchange>,
         trailers: bool,
     },
+}
+
+impl Inbound<'_> {
+    fn visit(&self, record: &Record) -> Visit<'_> {
+        Visit {
+            keys: &self.routes.keys,
+            request: self.head.fields(),
+            https: self.connection.tls.is_some(),
+            now: record.started_at(),
+        }
+    }
+}
+
+impl Routes {
+    /// Which of an action's groups has that name.
+    fn group_of(&self, forward: &Forward, name: &str) -> Option<usize> {
+        let mut groups = forward.target_groups.iter().map(|group| group.target_group);
+        groups.find(|group| self.groups[*group].targets.name() == name)
+    }
 }
 
 impl Answer {
@@ -187,9 +210,18 @@ impl Listener {
                     None => None,
                 };
                 let asked = Asked::of(head, host, transformed.as_deref());
-                let drawn = forward.draw(rand::random);
+                let visit = inbound.visit(record);
+                let bound = forward.stickiness.and_then(|_| visit.group());
+                let bound = bound.and_then(|name| routes.group_of(forward, &name));
+                let drawn = bound.or_else(|| forward.draw(rand::random));
                 let group = &routes.groups[drawn.ok_or(GatewayError::NoTargetGroup)?];
-                self.forward(group, &asked, inbound, client, record).await
+                let mut answer = self.forward(group, &asked, inbound, client, record).await?;
+                if let Some(duration) = forward.stickiness
+                    && let Some((head, _)) = answer.target()
+                {
+                    visit.bind_group(group.targets.name(), duration, head.fields_mut());
+                }
+                Ok(answer)
             }
         }
     }
@@ -239,10 +271,14 @@ impl Listener {
         if head.fields().have_invalid_name() {
             record.invalid_names(head, settings.request_headers.drop_invalid);
         }
+        let visit = inbound.visit(record);
+        let bound = group.stickiness.as_ref();
+        let bound = bound.and_then(|how| visit.target(how, group.targets.name()));
         let forwarder = Forwarder {
             pool: &self.pool,
             group,
             settings,
+            bound,
         };
         let mut answer = match client.http2() {
             Some(stream) if group.version != ProtocolVersion::Http1 => {
@@ -263,15 +299,34 @@ impl Listener {
             }
         };
         buffers.give_back(request.head);
-        if let Ok(answer) = &mut answer
-            && let Some((head, target)) = answer.target()
-        {
-            record.target_answered(head.status());
-            if head.status() >= 500 {
-                target.count_error();
-            }
+        if let Ok(answer) = &mut answer {
+            answered(answer, group, &visit, bound, record);
         }
         answer
+    }
+}
+
+/// Notes what the target has said, and binds the client to it where the group is sticky. `bound` is where its session was.
+fn answered(
+    answer: &mut Answer,
+    group: &Group,
+    visit: &Visit<'_>,
+    bound: Option<SocketAddr>,
+    record: &mut Record,
+) {
+    let Some((head, target)) = answer.target() else {
+        return;
+    };
+    record.target_answered(head.status());
+    if head.status() >= 500 {
+        target.count_error();
+    }
+    if let Some(how) = &group.stickiness {
+        let (name, target) = (group.targets.name(), target.address());
+        visit.bind(how, name, bound, target, head.fields_mut());
+        if bound != Some(target) {
+            group.metrics.not_sticky(how);
+        }
     }
 }
 

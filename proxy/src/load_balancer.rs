@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::access_log;
 use crate::model::Model;
+use crate::stickiness::NoKeys;
 use crate::target_group::TargetGroup;
 
 use control::Control;
@@ -47,6 +48,12 @@ pub enum StartError {
         "cannot read load_balancer.admin_token_file {path}: {source}; it must hold the token, and this user must be able to read it"
     )]
     AdminToken { path: String, source: io::Error },
+    #[error(
+        "cannot read {path} (load_balancer.secret_key_files): {source}; this user must be able to read it"
+    )]
+    SecretKey { path: String, source: io::Error },
+    #[error(transparent)]
+    Keys(#[from] NoKeys),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("the ssl_policy {0} is not known")]

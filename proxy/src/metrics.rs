@@ -10,6 +10,7 @@ use prometheus::{
 };
 
 use crate::health_check::state::State;
+use crate::model::Stickiness;
 use crate::target_group::{TargetGroup, TargetHealthDescription};
 
 /// Upper bounds in seconds: from what loopback takes to what the default time-outs allow.
@@ -49,6 +50,8 @@ pub struct Metrics {
     target_tls_negotiation_errors: IntCounterVec,
     unhealthy_routing_requests: IntCounterVec,
     retries: IntCounterVec,
+    non_sticky_requests: IntCounterVec,
+    app_cookie_non_stickiness: IntCounterVec,
     hosts: HostCounts,
 }
 
@@ -76,6 +79,8 @@ pub struct GroupMetrics {
     pub tls_negotiation_errors: IntCounter,
     pub unhealthy_routing_requests: IntCounter,
     pub retries: IntCounter,
+    non_sticky_requests: IntCounter,
+    app_cookie_non_stickiness: IntCounter,
 }
 
 impl Metrics {
@@ -202,6 +207,16 @@ impl Metrics {
                 "Further attempts at requests that certainly had not run",
                 group,
             )?,
+            non_sticky_requests: new.counters(
+                "non_sticky_request_count_total",
+                "Requests for which the load balancer's own cookie gave no target, or one that could not be used",
+                group,
+            )?,
+            app_cookie_non_stickiness: new.counters(
+                "app_cookie_non_stickiness_count_total",
+                "The same where sessions begin with a cookie of the application",
+                group,
+            )?,
             hosts: HostCounts::new(&new)?,
             registry: registry.clone(),
         };
@@ -232,6 +247,8 @@ impl Metrics {
                 .with_label_values(&[name]),
             unhealthy_routing_requests: self.unhealthy_routing_requests.with_label_values(&[name]),
             retries: self.retries.with_label_values(&[name]),
+            non_sticky_requests: self.non_sticky_requests.with_label_values(&[name]),
+            app_cookie_non_stickiness: self.app_cookie_non_stickiness.with_label_values(&[name]),
         })
     }
 
@@ -329,6 +346,14 @@ impl HostCounts {
 }
 
 impl GroupMetrics {
+    /// A request that a target answered to which its client was not bound before.
+    pub fn not_sticky(&self, stickiness: &Stickiness) {
+        match stickiness {
+            Stickiness::LbCookie { .. } => self.non_sticky_requests.inc(),
+            Stickiness::AppCookie { .. } => self.app_cookie_non_stickiness.inc(),
+        }
+    }
+
     pub fn response(&self, status: u16) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.responses[class].inc();
@@ -390,7 +415,7 @@ mod tests {
         let families = metrics.registry.gather();
         assert_eq!(
             families.len(),
-            31,
+            33,
             "every series shows up once it has a value"
         );
         for family in families {

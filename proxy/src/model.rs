@@ -44,6 +44,8 @@ pub struct LoadBalancerSettings {
     pub access_logs: Option<LogSettings>,
     /// Where this node is.
     pub availability_zone: Option<String>,
+    /// Secrets that a fleet shares, the newest first; none = random at each start.
+    pub secret_key_files: Vec<PathBuf>,
 }
 
 /// Which requests that are not quite as they should be are let pass.
@@ -228,6 +230,20 @@ pub struct TargetGroupSettings {
     pub unhealthy_state_routing: UnhealthyStateRouting,
     /// Cross-zone load balancing is off: only the targets of this zone, the load balancer's, get requests.
     pub only_zone: Option<String>,
+    pub stickiness: Option<Stickiness>,
+}
+
+/// How clients stay with a target. The duration is that of a session without a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stickiness {
+    LbCookie {
+        duration: Duration,
+    },
+    /// Begins with a cookie of that name from the target.
+    AppCookie {
+        name: String,
+        duration: Duration,
+    },
 }
 
 /// What targets speak.

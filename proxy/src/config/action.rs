@@ -6,9 +6,10 @@ use lintel_common::config_file::{Kind, Table, Value};
 
 use super::build::Groups;
 use super::listener::Front;
-use super::not_supported::{self, choose};
+use super::not_supported::choose;
 use super::{redirect, values};
 use crate::action::{Action, ContentType, FixedResponse, Forward, Weighted};
+use crate::model::Stickiness;
 
 #[derive(Clone, Copy)]
 enum Type {
@@ -62,15 +63,37 @@ fn forward(table: &mut Table<'_>, groups: &mut Groups) -> Option<Forward> {
         Kind::Array => weighted_groups(&value, groups)?,
         _ => Forward::to(groups.find(&value)?).target_groups,
     };
+    if target_groups.len() > 1 {
+        check_sessions(&value, &target_groups, stickiness.is_some(), groups);
+    }
     Some(Forward {
         target_groups,
         stickiness,
     })
 }
 
+/// A session with a target needs its group again.
+fn check_sessions(value: &Value<'_>, several: &[Weighted], group_sticky: bool, groups: &Groups) {
+    let sessions = several
+        .iter()
+        .filter_map(|group| groups.stickiness(group.target_group));
+    for session in sessions {
+        if matches!(session, Stickiness::AppCookie { .. }) {
+            value.error(
+                "names a target group with app_cookie stickiness, which works where there is one group only",
+                "use lb_cookie there, or name one target group",
+            );
+        } else if !group_sticky {
+            value.error(
+                "names a target group with stickiness, whose clients must come back to the group",
+                "add stickiness = { enabled = true, duration = 3600 } to the action",
+            );
+        }
+    }
+}
+
 /// How long a client stays with a group.
 fn stickiness(table: &mut Table<'_>) -> Option<Duration> {
-    not_supported::flag(table, "enabled", false);
     let enabled = table
         .get("enabled")
         .and_then(|value| value.boolean())

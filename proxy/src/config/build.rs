@@ -8,7 +8,7 @@ use lintel_common::config_file::{Table, Value};
 use super::{listener, load_balancer, quotas, target_group};
 use crate::action::Action;
 use crate::model::{
-    ListenerProtocol, ListenerSettings, Model, ProtocolVersion, TargetGroupSettings,
+    ListenerProtocol, ListenerSettings, Model, ProtocolVersion, Stickiness, TargetGroupSettings,
 };
 
 pub(super) fn model(root: &mut Table<'_>, directory: &Path) -> Model {
@@ -101,6 +101,7 @@ fn refuse_repeated_names(tables: &[Value<'_>], groups: &[TargetGroupSettings]) {
 /// The target groups of the file, by name, and which of them are used.
 pub(super) struct Groups {
     names: Vec<String>,
+    stickiness: Vec<Option<Stickiness>>,
     used: BTreeSet<usize>,
     /// Whether these are certainly all: no name could not be read.
     complete: bool,
@@ -110,6 +111,10 @@ impl Groups {
     fn new(groups: &[TargetGroupSettings], file_is_complete: bool) -> Self {
         Self {
             names: groups.iter().map(|group| group.name.clone()).collect(),
+            stickiness: groups
+                .iter()
+                .map(|group| group.stickiness.clone())
+                .collect(),
             used: BTreeSet::new(),
             complete: file_is_complete && groups.iter().all(|group| !group.name.is_empty()),
         }
@@ -128,6 +133,10 @@ impl Groups {
             value.error(format_args!("there is no target group `{name}`"), right);
         }
         index
+    }
+
+    pub(super) fn stickiness(&self, group: usize) -> Option<&Stickiness> {
+        self.stickiness.get(group)?.as_ref()
     }
 
     fn warn_of_unused(&self, tables: &[Value<'_>]) {

@@ -52,7 +52,6 @@ const REFUSED: &[(&str, &str)] = &[
         "load_balancer.health_check_logs",
         "health_check_logs = { path = '-' }",
     ),
-    ("load_balancer.secret_key_files", "secret_key_files = ['a']"),
     (
         "target_group.discovery.auto_scaling_group",
         "discovery = { auto_scaling_group = 'web' }",
@@ -63,28 +62,8 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("target_group.target_type", "target_type = 'lambda'"),
     (
-        "target_group.stickiness.enabled",
-        "stickiness = { enabled = true }",
-    ),
-    (
-        "target_group.stickiness.type",
-        "stickiness = { type = 'app_cookie' }",
-    ),
-    (
-        "target_group.stickiness.cookie_duration",
-        "stickiness = { cookie_duration = 60 }",
-    ),
-    (
-        "target_group.stickiness.cookie_name",
-        "stickiness = { cookie_name = 'SESSION' }",
-    ),
-    (
         "listener.rule.action.type",
         "rule = [{ action = { type = 'authenticate-oidc', authenticate_oidc = {} } }]",
-    ),
-    (
-        "listener.rule.action.stickiness.enabled",
-        "rule = [{ action = { type = 'forward', target_group = 'app', stickiness = { enabled = true } } }]",
     ),
 ];
 

@@ -14,6 +14,7 @@ use crate::model::{
     DesyncMitigationMode, ForwardedFor, LoadBalancerSettings, LogFormat, LogPath, LogSettings,
     RequestHeaders,
 };
+use crate::stickiness::SHORTEST_SECRET;
 
 const DEFAULT_NAME: &str = "lintel";
 const DEFAULT_ADMIN: SocketAddr =
@@ -40,6 +41,7 @@ impl Default for LoadBalancerSettings {
             request_headers: RequestHeaders::DEFAULT,
             access_logs: None,
             availability_zone: None,
+            secret_key_files: Vec::new(),
         }
     }
 }
@@ -101,6 +103,10 @@ fn settings(table: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
         availability_zone: table
             .get("availability_zone")
             .and_then(|value| values::zone(&value)),
+        secret_key_files: table
+            .get("secret_key_files")
+            .map(|value| secret_key_files(&value, directory))
+            .unwrap_or_default(),
     }
 }
 
@@ -134,7 +140,7 @@ fn request_headers(table: &mut Table<'_>) -> RequestHeaders {
 }
 
 fn refuse_what_is_planned(table: &mut Table<'_>) {
-    for key in ["connection_logs", "health_check_logs", "secret_key_files"] {
+    for key in ["connection_logs", "health_check_logs"] {
         not_supported::key(table, key);
     }
 }
@@ -199,6 +205,27 @@ fn token_file(value: &Value<'_>, directory: &Path) -> Option<PathBuf> {
         );
     }
     Some(path)
+}
+
+fn secret_key_files(value: &Value<'_>, directory: &Path) -> Vec<PathBuf> {
+    let files = value.list().unwrap_or_default();
+    if files.is_empty() {
+        value.error("names no file", "name one, or leave it out");
+    }
+    let file = |value: &Value<'_>| {
+        let path = values::readable_file(value, directory)?;
+        let length = fs::read(&path).map_or(0, |secret| secret.trim_ascii_end().len());
+        if length < SHORTEST_SECRET {
+            value.error(
+                format_args!("{} has {length} bytes, which can be guessed", path.display()),
+                format_args!(
+                    "write at least {SHORTEST_SECRET} random bytes into it, such as those of `openssl rand -base64 48`"
+                ),
+            );
+        }
+        Some(path)
+    };
+    files.iter().filter_map(file).collect()
 }
 
 fn log(table: &mut Table<'_>, key: &'static str, directory: &Path) -> Option<LogSettings> {

@@ -23,35 +23,6 @@ pub(super) fn refuse_key(value: &Value<'_>, key: &str) {
     value.error(format_args!("`{key}` is not supported yet"), "leave it out");
 }
 
-/// A key of which only the ALB's default is built.
-pub(super) fn flag(table: &mut Table<'_>, key: &'static str, default: bool) {
-    if let Some(value) = table.get(key)
-        && value.boolean().is_some_and(|flag| flag != default)
-    {
-        refuse(&value, format_args!("write {default} or leave it out"));
-    }
-}
-
-/// A whole number of which only the ALB's default is built.
-pub(super) fn number(table: &mut Table<'_>, key: &'static str, default: u32) {
-    if let Some(value) = table.get(key)
-        && value
-            .integer()
-            .is_some_and(|number| number != i64::from(default))
-    {
-        refuse(&value, format_args!("write {default} or leave it out"));
-    }
-}
-
-/// A text that the ALB leaves empty unless asked.
-pub(super) fn text(table: &mut Table<'_>, key: &'static str) {
-    if let Some(value) = table.get(key)
-        && value.string().is_some_and(|text| !text.is_empty())
-    {
-        refuse(&value, "leave it out");
-    }
-}
-
 /// A word out of a list: those that are built with their meaning, the first of them the default, then those that are not.
 pub(super) fn choice<T: Copy>(
     table: &mut Table<'_>,

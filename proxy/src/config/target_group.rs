@@ -8,7 +8,7 @@ use lintel_common::tls::TargetTls;
 
 use super::not_supported::{self, choice};
 use super::values::{self, Seconds, seconds};
-use super::{balancing, health_check, target};
+use super::{balancing, health_check, stickiness, target};
 use crate::model::{
     Discovery, HealthCheckSettings, LoadBalancerSettings, ProtocolVersion, Retry,
     TargetGroupSettings, TargetProtocol, TargetVerification,
@@ -69,6 +69,7 @@ pub(super) fn read(
         algorithm: balancing.algorithm,
         slow_start: balancing.slow_start,
         unhealthy_state_routing: balancing.unhealthy_state_routing,
+        stickiness: stickiness::read(table, &balancing),
         only_zone: balancing.only_zone,
     };
     if let Some(value) = table.get("discovery")
@@ -97,14 +98,6 @@ fn refuse_what_is_planned(table: &mut Table<'_>) {
         &[("ip", ())],
         &["instance", "lambda", "alb"],
     );
-    if let Some(stickiness) = table.get("stickiness") {
-        stickiness.table(|table| {
-            not_supported::flag(table, "enabled", false);
-            choice(table, "type", &[("lb_cookie", ())], &["app_cookie"]);
-            not_supported::number(table, "cookie_duration", 86_400);
-            not_supported::text(table, "cookie_name");
-        });
-    }
 }
 
 fn protocol(table: &mut Table<'_>, directory: &Path) -> TargetProtocol {

@@ -94,6 +94,11 @@ impl ResponseHead {
         &self.fields
     }
 
+    /// For what the load balancer adds.
+    pub fn fields_mut(&mut self) -> &mut Fields {
+        &mut self.fields
+    }
+
     pub fn into_fields(self) -> Fields {
         self.fields
     }

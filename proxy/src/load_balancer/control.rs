@@ -23,6 +23,7 @@ use crate::admin::Admin;
 use crate::listener::Routes;
 use crate::metrics::Metrics;
 use crate::model::{LogPath, Model};
+use crate::stickiness::Keys;
 use crate::target_group::TargetGroup;
 use crate::worker::{Shared, Socket, Worker};
 use crate::{config, discovery, health_check, socket};
@@ -62,6 +63,8 @@ pub(super) struct Control {
     pub groups: Vec<RunningGroup>,
     pub metrics: Arc<Metrics>,
     pub tickets: Arc<dyn ProducesTickets>,
+    /// Of sticky sessions, where no file has any.
+    pub random_keys: Arc<Keys>,
     /// The files of HTTPS listeners as they were when their TLS was made.
     pub certificates_seen: certificates::Seen,
     pub workers: Vec<Worker>,
@@ -111,6 +114,7 @@ impl Control {
             groups: Vec::new(),
             metrics,
             tickets,
+            random_keys: Arc::new(Keys::random()?),
             workers: Vec::new(),
             overview,
             addresses: Vec::new(),
@@ -142,13 +146,14 @@ impl Control {
             group.set_tls(Arc::clone(tls));
         }
         let groups = self.routing_groups(&self.model, &groups, &tls);
+        let keys = self.keys_of(&self.model)?;
         let mut sockets = Vec::new();
         for (key, listener) in keyed(&self.model) {
             let bound = bind(key, self.model.load_balancer.workers, self.holds(key.1))?;
             let address = bound
                 .first()
                 .map_or(SocketAddr::new(key.0, key.1), |(_, address)| *address);
-            let routes = self.routes(&self.model, listener, address.port(), &groups)?;
+            let routes = self.routes(&self.model, listener, address.port(), &groups, &keys)?;
             let (running, opened) = RunningListener::open(address, routes, bound);
             self.addresses.push(address);
             self.listeners.insert(key, running);

@@ -2,6 +2,7 @@
 //! place. Groups of the same name keep their targets' health, counts and connections; listeners on the same address keep
 //! their socket and their clients; requests under way end under the rules they began with.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lintel_common::tls::TargetTls;
@@ -15,6 +16,7 @@ use crate::model::{
     ListenerProtocol, ListenerSettings, LoadBalancerSettings, Model, ProtocolVersion,
     TargetGroupSettings, TargetProtocol,
 };
+use crate::stickiness::Keys;
 use crate::target_group::TargetGroup;
 
 /// What a reload did, by name.
@@ -40,6 +42,7 @@ impl Control {
         let groups = self.groups_of(&model);
         let tls = target_tls(&model, &groups)?;
         let routing = self.routing_groups(&model, &groups, &tls);
+        let keys = self.keys_of(&model)?;
         self.retired
             .retain(|listener| listener.trigger.is_watched());
         let mut opened = Vec::<(_, (RunningListener, _))>::new();
@@ -47,7 +50,7 @@ impl Control {
         for (key, listener) in keyed(&model) {
             if let Some(running) = self.listeners.get(&key) {
                 let port = running.address.port();
-                replaced.push((key, self.routes(&model, listener, port, &routing)?));
+                replaced.push((key, self.routes(&model, listener, port, &routing, &keys)?));
                 continue;
             }
             let ours = self.holds(key.1) || opened.iter().any(|(_, (other, _))| other.has(key.1));
@@ -55,7 +58,7 @@ impl Control {
             let address = bound
                 .first()
                 .map_or_else(|| (key.0, key.1).into(), |bound| bound.1);
-            let routes = self.routes(&model, listener, address.port(), &routing)?;
+            let routes = self.routes(&model, listener, address.port(), &routing, &keys)?;
             opened.push((key, RunningListener::open(address, routes, bound)));
         }
         let changes = self.changes(&model);
@@ -111,6 +114,7 @@ impl Control {
                 metrics: self.metrics.group(&settings.name),
                 budget: RetryBudget::default(),
                 version: settings.protocol_version,
+                stickiness: settings.stickiness.clone(),
                 tls: match settings.protocol {
                     TargetProtocol::Http => None,
                     TargetProtocol::Https(_) => Some(Arc::clone(tls)),
@@ -120,12 +124,29 @@ impl Control {
         groups.zip(tls).map(routing).collect()
     }
 
+    /// From the files that the model names; without any those that this process has made for itself.
+    pub(super) fn keys_of(&self, model: &Model) -> Result<Arc<Keys>, StartError> {
+        let files = &model.load_balancer.secret_key_files;
+        if files.is_empty() {
+            return Ok(Arc::clone(&self.random_keys));
+        }
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|source| StartError::SecretKey {
+                path: path.display().to_string(),
+                source,
+            })
+        };
+        let secrets = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(Arc::new(Keys::derived(&secrets)?))
+    }
+
     pub(super) fn routes(
         &self,
         model: &Model,
         listener: &ListenerSettings,
         port: u16,
         groups: &Arc<[Group]>,
+        keys: &Arc<Keys>,
     ) -> Result<Routes, StartError> {
         let settings = Arc::new(model.load_balancer.clone());
         let tls = match &listener.protocol {
@@ -143,6 +164,7 @@ impl Control {
             modification: Arc::clone(&listener.headers),
             rules: listener.rules.clone(),
             groups: Arc::clone(groups),
+            keys: Arc::clone(keys),
         })
     }
 

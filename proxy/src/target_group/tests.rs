@@ -50,6 +50,7 @@ pub(crate) fn settings(targets: &[&str]) -> TargetGroupSettings {
         slow_start: Duration::ZERO,
         unhealthy_state_routing: UnhealthyStateRouting::default(),
         only_zone: None,
+        stickiness: None,
     }
 }
 

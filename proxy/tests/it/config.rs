@@ -269,9 +269,6 @@ fn what_is_promised_works_or_is_refused_by_name() {
             format!(
                 "{rule}.action.target_group[1].name: there is no target group `canary`; the target groups here are app"
             ),
-            format!(
-                "{rule}.action.stickiness.enabled: `true` is not supported yet; write false or leave it out"
-            ),
         ]
     );
 }

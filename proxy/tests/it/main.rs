@@ -19,6 +19,7 @@ mod alb_grpc;
 mod alb_http2_targets;
 mod alb_requests;
 mod alb_rules;
+mod alb_stickiness;
 mod alb_target_groups;
 mod alb_targets;
 mod alb_tls;

@@ -772,3 +772,103 @@ fn a_redirect_never_leaves_https() {
     let line = "5:50: error: listener[0].default_action.protocol: leads from HTTPS to HTTP; write HTTPS, or leave it out";
     assert_eq!(found, [format!("{}:{line}", file.display())]);
 }
+
+#[test]
+fn stickiness() {
+    let sticky = |stickiness: &str, more: &str| {
+        let lines = format!("stickiness = {{ enabled = true{stickiness} }}\n{more}\ntargets = []");
+        let group = SMALLEST.replace("targets = ['10.0.0.1']", &lines);
+        format!("load_balancer.availability_zone = 'a'\n{group}")
+    };
+    for (stickiness, more, line) in [
+        (
+            ", cookie_duration = 0",
+            "",
+            "5:50: error: target_group[0].stickiness.cookie_duration: `0` is out of range; write 1 to 604800 seconds",
+        ),
+        (
+            ", type = 'app_cookie'",
+            "",
+            "5:14: error: target_group[0].stickiness.cookie_name: is missing; add `cookie_name = \"SESSION\"`",
+        ),
+        (
+            ", type = 'app_cookie', cookie_name = 'AWSALBTG'",
+            "",
+            "5:67: error: target_group[0].stickiness.cookie_name: `AWSALBTG` begins like the load balancer's own cookies; write a name that does not begin with AWSALB",
+        ),
+        (
+            ", type = 'app_cookie', cookie_name = 'a b'",
+            "",
+            "5:67: error: target_group[0].stickiness.cookie_name: `a b` is no name of a cookie; write letters, digits and !#$%&'*+-.^_`|~",
+        ),
+        (
+            ", type = 'source_ip'",
+            "",
+            "5:39: error: target_group[0].stickiness.type: `source_ip` is not known here; write \"lb_cookie\" or \"app_cookie\"",
+        ),
+        (
+            "",
+            "load_balancing_algorithm_type = 'weighted_random'",
+            "5:14: error: target_group[0].stickiness: stickiness does not go with weighted_random (InvalidConfigurationRequest); leave one of them out",
+        ),
+        (
+            "",
+            "load_balancing_cross_zone_enabled = 'false'",
+            "5:14: error: target_group[0].stickiness: stickiness does not go with cross-zone load balancing off (InvalidConfigurationRequest); leave one of them out",
+        ),
+    ] {
+        refused(&sticky(stickiness, more), &format!("f.toml:{line}"));
+    }
+
+    let weighted = |group: &str, action: &str| {
+        let groups = "[{ name = 'app' }, { name = 'b' }]";
+        format!(
+            "[[target_group]]\nname = 'app'\nport = 1\ntargets = []\nstickiness = {{ enabled = true{group} }}\n\
+             [[target_group]]\nname = 'b'\nport = 1\ntargets = []\n\
+             [[listener]]\nport = 80\ndefault_action = {{ type = 'forward', target_group = {groups}{action} }}\n"
+        )
+    };
+    refused(
+        &weighted("", ""),
+        "f.toml:12:53: error: listener[0].default_action.target_group: names a target group with stickiness, whose clients must come back to the group; \
+         add stickiness = { enabled = true, duration = 3600 } to the action",
+    );
+    refused(
+        &weighted(
+            ", type = 'app_cookie', cookie_name = 'S'",
+            ", stickiness = { enabled = true, duration = 60 }",
+        ),
+        "f.toml:12:53: error: listener[0].default_action.target_group: names a target group with app_cookie stickiness, which works where there is one group only; \
+         use lb_cookie there, or name one target group",
+    );
+    let both_sticky = weighted("", ", stickiness = { enabled = true, duration = 60 }");
+    assert_eq!(findings(&both_sticky), [""; 0]);
+
+    let forgotten = SMALLEST.replace("targets", "stickiness = { type = 'lb_cookie' }\ntargets");
+    refused(
+        &forgotten,
+        "f.toml:4:23: warning: target_group[0].stickiness.type: changes nothing while stickiness is off; add enabled = true",
+    );
+}
+
+#[test]
+fn secret_key_files() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("short").display().to_string();
+    fs::write(&path, format!("{}\n", "x".repeat(31))).expect("writable");
+    refused(
+        &format!("load_balancer.secret_key_files = ['{path}']\n{SMALLEST}"),
+        &format!(
+            "f.toml:1:35: error: load_balancer.secret_key_files[0]: {path} has 31 bytes, which can be guessed; \
+             write at least 32 random bytes into it, such as those of `openssl rand -base64 48`"
+        ),
+    );
+    refused(
+        &format!("load_balancer.secret_key_files = ['/none']\n{SMALLEST}"),
+        "f.toml:1:35: error: load_balancer.secret_key_files[0]: /none cannot be read: No such file or directory (os error 2); name a file that exists and that this user may read",
+    );
+    refused(
+        &format!("load_balancer.secret_key_files = []\n{SMALLEST}"),
+        "f.toml:1:34: error: load_balancer.secret_key_files: names no file; name one, or leave it out",
+    );
+}
