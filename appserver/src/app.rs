@@ -207,7 +207,8 @@ impl Handler for App {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Accepted => {}
-            Event::HandshakeFailed { .. }
+            Event::Established { .. }
+            | Event::HandshakeFailed { .. }
             | Event::MalformedRequest { .. }
             | Event::RequestTimeout { .. } => {
                 self.metrics.malformed_requests.inc();

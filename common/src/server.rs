@@ -98,9 +98,13 @@ pub trait Service: Handler {
 #[derive(Debug)]
 pub enum Event<'a> {
     Accepted,
+    /// It is ready for its first request.
+    Established {
+        connection: &'a Connection,
+    },
     /// The TLS handshake failed or took too long; no request was read.
     HandshakeFailed {
-        peer: SocketAddr,
+        connection: &'a Connection,
         error: &'a io::Error,
     },
     /// A request that could not be read; hyper has answered 400, 414 or 431 and closed.

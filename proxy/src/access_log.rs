@@ -1,11 +1,12 @@
 //! The access log: one [`Record`] for every request, opened with its head and written when it is dropped, so that no way
 //! out of a request can forget it. The record also moves the metrics, which are sums over the same facts. What stands in a
-//! line is `line`'s, how that looks in JSON `json`'s, and how lines get to a file `writer`'s.
+//! line of JSON is `line`'s, how that looks `json`'s, the ALB's own line `alb`'s; how lines get to a file is `log_file`'s.
 
+mod alb;
 mod json;
 mod line;
-pub mod writer;
 
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,23 +16,37 @@ use http::{HeaderMap, HeaderValue};
 use lintel_common::server::{Connection, Cut};
 use tokio::time::Instant;
 
+use crate::connection_log;
 use crate::desync::Classification;
 use crate::forward::headers;
 use crate::gateway_error::GatewayError;
 use crate::http1::fields::is_valid_name;
 use crate::http1::{Name, RequestHead};
+use crate::log_file::LogFile;
 use crate::metrics::{GroupMetrics, Metrics};
+use crate::model::LogFormat;
 use crate::rule::Transformed;
-use writer::AccessLog;
 
 /// What a worker's records have in common.
 #[derive(Debug)]
 pub struct Recorder {
     pub metrics: Arc<Metrics>,
     /// With a buffer of the worker's own.
-    pub log: Option<AccessLog>,
+    pub log: Option<LogFile>,
+    pub connection_log: Option<LogFile>,
     /// `app/NAME/ID`
     pub load_balancer: String,
+}
+
+impl Recorder {
+    /// A connection is ready for requests, or its handshake failed.
+    pub fn connection(&self, connection: &Connection, failed: Option<&io::Error>) {
+        if let Some(log) = &self.connection_log
+            && !connection_log::write(log, &self.load_balancer, connection, failed)
+        {
+            self.metrics.connection_log_dropped.inc();
+        }
+    }
 }
 
 /// What is known of one request. Everything is a cheap clone of the request's own parts; text is made only when the line
@@ -286,7 +301,13 @@ impl Drop for Record {
             self.recorder.metrics.ipv6_processed_bytes.inc_by(bytes);
         }
         if let Some(log) = &self.recorder.log
-            && !log.write(|lines| line::write(self, SystemTime::now(), lines))
+            && !log.write(|lines| {
+                let now = SystemTime::now();
+                match log.format {
+                    LogFormat::Json => line::write(self, now, lines),
+                    LogFormat::Alb => alb::write(self, now, lines),
+                }
+            })
         {
             self.recorder.metrics.access_log_dropped.inc();
         }

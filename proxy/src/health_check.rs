@@ -6,7 +6,7 @@ pub mod state;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -14,8 +14,9 @@ use lintel_common::shutdown::Shutdown;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::health_check_log::HealthCheckLog;
 use crate::target_group::{Registration, TargetGroup};
-use state::Outcome;
+use probe::Found;
 
 /// Targets that come together get their first checks this far apart at most, all of them within [`FIRST_CHECKS`].
 const FIRST_CHECK_STEP: Duration = Duration::from_millis(100);
@@ -26,15 +27,15 @@ const FIRST_CHECKS: Duration = Duration::from_secs(1);
 const JITTER: std::ops::RangeInclusive<f64> = 0.95..=1.05;
 
 /// Checks the group's targets, and has it do in time what time makes due, until a stop is requested.
-pub async fn run(group: Arc<TargetGroup>, shutdown: Shutdown) {
+pub async fn run(group: Arc<TargetGroup>, log: Option<HealthCheckLog>, shutdown: Shutdown) {
     tokio::select! {
         () = shutdown.requested() => {}
-        () = follow(&group) => {}
+        () = follow(&group, log.as_ref()) => {}
     }
 }
 
 /// Keeps one sequence of checks going for every registration. Each ends by itself when its registration does.
-async fn follow(group: &TargetGroup) {
+async fn follow(group: &TargetGroup, log: Option<&HealthCheckLog>) {
     let mut changes = group.changes();
     let mut checks = FuturesUnordered::new();
     let mut newest = None;
@@ -45,7 +46,7 @@ async fn follow(group: &TargetGroup) {
         let new = group.registrations_after(newest);
         let step = (FIRST_CHECKS / new.len().max(1) as u32).min(FIRST_CHECK_STEP);
         for (at, registration) in new.into_iter().enumerate() {
-            checks.push(check_repeatedly(group, registration, step * at as u32));
+            checks.push(check_repeatedly(group, log, registration, step * at as u32));
             newest = Some(registration);
         }
         wait(&mut changes, next_due, &mut checks).await;
@@ -75,11 +76,16 @@ async fn wait(
     }
 }
 
-async fn check_repeatedly(group: &TargetGroup, registration: Registration, first_after: Duration) {
+async fn check_repeatedly(
+    group: &TargetGroup,
+    log: Option<&HealthCheckLog>,
+    registration: Registration,
+    first_after: Duration,
+) {
     let mut changes = group.changes();
     sleep(first_after).await;
     while let Some(check) = group.begin_check(registration) {
-        let started = Instant::now();
+        let (started, started_at) = (Instant::now(), SystemTime::now());
         let checked = AssertUnwindSafe(probe::probe(
             check.address,
             &check.settings,
@@ -87,7 +93,12 @@ async fn check_repeatedly(group: &TargetGroup, registration: Registration, first
         ))
         .catch_unwind()
         .await;
-        group.record(registration, checked.unwrap_or(Outcome::InternalError));
+        let found = checked.unwrap_or_else(|_| Found::internal_error());
+        if let Some(log) = log {
+            let time = (started_at, started.elapsed());
+            log.write(group.name(), check.address, &check.settings, time, &found);
+        }
+        group.record(registration, found.outcome);
 
         // From start to start: how long the answer took does not shift the next check. Asked again after every change,
         // so that a new interval counts at once.

@@ -38,6 +38,12 @@ pub mod gateway_error;
 
 pub mod access_log;
 
+pub mod connection_log;
+
+pub mod health_check_log;
+
+pub mod log_file;
+
 pub mod metrics;
 
 pub mod model;

@@ -374,9 +374,11 @@ impl Handler for Listener {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Accepted => self.recorder.metrics.new_client_connections.inc(),
-            Event::HandshakeFailed { peer, error } => {
-                tracing::debug!(%peer, %error, "TLS handshake failed");
+            Event::Established { connection } => self.recorder.connection(connection, None),
+            Event::HandshakeFailed { connection, error } => {
+                tracing::debug!(peer = %connection.peer, %error, "TLS handshake failed");
                 self.recorder.metrics.client_tls_negotiation_errors.inc();
+                self.recorder.connection(connection, Some(error));
             }
             // Of hyper's HTTP/1.1, which this listener does not use.
             Event::MalformedRequest { .. } | Event::RequestTimeout { .. } => {}

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod control;
+mod logs;
 mod reload;
 
 use std::io;
@@ -16,7 +17,7 @@ use lintel_common::shutdown::{self, ShutdownTrigger};
 use lintel_common::tls::TlsError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::access_log;
+use crate::log_file;
 use crate::model::Model;
 use crate::stickiness::NoKeys;
 use crate::target_group::TargetGroup;
@@ -40,10 +41,15 @@ pub enum StartError {
         source: io::Error,
     },
     #[error(
-        "cannot open the access log {path} (load_balancer.access_logs): {source}; {}",
-        access_log::writer::advice(source)
+        "cannot open the {name} {path} (load_balancer.{key}): {source}; {}",
+        log_file::advice(source)
     )]
-    AccessLog { path: String, source: io::Error },
+    Log {
+        name: &'static str,
+        key: &'static str,
+        path: String,
+        source: io::Error,
+    },
     #[error(
         "cannot read load_balancer.admin_token_file {path}: {source}; it must hold the token, and this user must be able to read it"
     )]

@@ -37,6 +37,8 @@ pub struct Metrics {
     pub ipv6_requests: IntCounter,
     pub ipv6_processed_bytes: IntCounter,
     pub access_log_dropped: IntCounter,
+    pub connection_log_dropped: IntCounter,
+    pub health_check_log_dropped: IntCounter,
     pub reloads: IntCounterVec,
     pub certificate_reloads: IntCounterVec,
     /// Of the first certificate that expires, by the listener's port.
@@ -152,6 +154,14 @@ impl Metrics {
             access_log_dropped: new.counter(
                 "access_log_dropped_total",
                 "Access log lines lost because the log did not take them, or not in time",
+            )?,
+            connection_log_dropped: new.counter(
+                "connection_log_dropped_total",
+                "Connection log lines lost because the log did not take them, or not in time",
+            )?,
+            health_check_log_dropped: new.counter(
+                "health_check_log_dropped_total",
+                "Health check log lines lost because the log did not take them, or not in time",
             )?,
             reloads: new.counters(
                 "reload_count_total",

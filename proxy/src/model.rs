@@ -42,6 +42,8 @@ pub struct LoadBalancerSettings {
     pub desync_mitigation_mode: DesyncMitigationMode,
     pub request_headers: RequestHeaders,
     pub access_logs: Option<LogSettings>,
+    pub connection_logs: Option<LogSettings>,
+    pub health_check_logs: Option<LogSettings>,
     /// Where this node is.
     pub availability_zone: Option<String>,
     /// Secrets that a fleet shares, the newest first; none = random at each start.
@@ -103,6 +105,8 @@ pub enum LogPath {
 pub enum LogFormat {
     /// An object a line.
     Json,
+    /// The ALB's own.
+    Alb,
 }
 
 /// One `[[listener]]`. Its identity, also across reloads, is each (address, port) pair.

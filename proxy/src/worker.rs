@@ -15,9 +15,9 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_local};
 
 use crate::access_log::Recorder;
-use crate::access_log::writer::AccessLog;
 use crate::forward::pool::{Pool, SWEEP};
 use crate::listener::{Listener, Routes, server_options};
+use crate::log_file::LogFile;
 use crate::metrics::Metrics;
 
 /// Listening sockets that may wait for their worker to take them on.
@@ -36,7 +36,8 @@ pub struct Socket {
 #[derive(Debug, Clone)]
 pub struct Shared {
     pub metrics: Arc<Metrics>,
-    pub log: Option<AccessLog>,
+    pub log: Option<LogFile>,
+    pub connection_log: Option<LogFile>,
     pub load_balancer: String,
     pub shutdown: Shutdown,
 }
@@ -91,7 +92,8 @@ async fn run(shared: Shared, first: Vec<Socket>, mut more: mpsc::Receiver<Socket
     let shutdown = shared.shutdown;
     let recorder = Rc::new(Recorder {
         metrics: shared.metrics,
-        log: shared.log.as_ref().map(AccessLog::of_worker),
+        log: shared.log.as_ref().map(LogFile::of_worker),
+        connection_log: shared.connection_log.as_ref().map(LogFile::of_worker),
         load_balancer: shared.load_balancer,
     });
     let mut serving = JoinSet::new();

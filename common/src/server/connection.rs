@@ -63,6 +63,9 @@ pub struct TlsInfo {
     pub protocol: rustls::ProtocolVersion,
     pub cipher_suite: rustls::CipherSuite,
     pub server_name: Option<Box<str>>,
+    pub key_exchange: Option<rustls::NamedGroup>,
+    /// How long the handshake took.
+    pub handshake: Duration,
     pub resumed: bool,
     /// What the client has shown of itself, its own certificate first; empty if nothing.
     pub client_certificates: Vec<CertificateDer<'static>>,
@@ -142,6 +145,9 @@ pub(super) async fn run<H: Handler>(
     let Some(config) = handler.tls() else {
         let stream = Stream::Plain(stream);
         let established = Established { stream, open };
+        handler.event(Event::Established {
+            connection: &connection,
+        });
         return handler
             .http1(established, Rc::new(connection), options, shutdown)
             .await;
@@ -150,13 +156,13 @@ pub(super) async fn run<H: Handler>(
         Ok(stream) => stream,
         Err(error) => {
             return handler.event(Event::HandshakeFailed {
-                peer,
+                connection: &connection,
                 error: &error,
             });
         }
     };
     let (_, session) = stream.get_ref();
-    connection.tls = tls_info(session);
+    connection.tls = tls_info(session, connection.accepted_at.elapsed());
     connection.http2 = session.alpn_protocol() == Some(b"h2");
     if connection.http2 {
         // PING and SETTINGS are bytes too, but nobody's request.
@@ -164,6 +170,9 @@ pub(super) async fn run<H: Handler>(
     }
     let stream = Stream::Tls(Box::new(tokio_rustls::TlsStream::Server(stream)));
     let established = Established { stream, open };
+    handler.event(Event::Established {
+        connection: &connection,
+    });
     let connection = Rc::new(connection);
     if connection.http2 {
         http2::serve(established, handler, connection, options, shutdown).await;
@@ -203,11 +212,15 @@ async fn handshake(
     }
 }
 
-fn tls_info(session: &rustls::ServerConnection) -> Option<TlsInfo> {
+fn tls_info(session: &rustls::ServerConnection, handshake: Duration) -> Option<TlsInfo> {
     Some(TlsInfo {
         protocol: session.protocol_version()?,
         cipher_suite: session.negotiated_cipher_suite()?.suite(),
         server_name: session.server_name().map(Box::from),
+        key_exchange: session
+            .negotiated_key_exchange_group()
+            .map(rustls::crypto::SupportedKxGroup::name),
+        handshake,
         resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
         client_certificates: session
             .peer_certificates()

@@ -152,8 +152,13 @@ impl Json<'_> {
         self.first_of([b'.', first, second, third], length);
     }
 
-    /// `2026-11-24T21:45:57.123456Z`
+    #[inline]
     pub(super) fn timestamp(&mut self, time: SystemTime) {
+        self.text(|json| json.time(time));
+    }
+
+    /// `2026-11-24T21:45:57.123456Z`
+    pub(super) fn time(&mut self, time: SystemTime) {
         let time = OffsetDateTime::from(time);
         let (year, month, day) = time.to_calendar_date();
         let year = year.unsigned_abs();
@@ -165,8 +170,8 @@ impl Json<'_> {
             [hour, minute, second].map(|number| pair(number.into()));
         let [[f1, f2], [f3, f4], [f5, f6]] = [micros / 10_000, micros / 100, micros].map(pair);
         self.0.extend_from_slice(&[
-            b'"', y1, y2, y3, y4, b'-', o1, o2, b'-', d1, d2, b'T', h1, h2, b':', m1, m2, b':', s1,
-            s2, b'.', f1, f2, f3, f4, f5, f6, b'Z', b'"',
+            y1, y2, y3, y4, b'-', o1, o2, b'-', d1, d2, b'T', h1, h2, b':', m1, m2, b':', s1, s2,
+            b'.', f1, f2, f3, f4, f5, f6, b'Z',
         ]);
     }
 

@@ -12,7 +12,7 @@ use crate::gateway_error::GatewayError;
 use crate::http1::Name;
 
 /// Of a header's value, as the ALB keeps.
-const MOST: usize = 8 * 1024;
+pub(super) const MOST: usize = 8 * 1024;
 
 /// Adds the line of a record that ends `now`.
 pub(super) fn write(record: &Record, now: SystemTime, buffer: &mut Vec<u8>) {
@@ -64,7 +64,7 @@ fn outcome(record: &Record, json: &mut Json<'_>) {
 
 fn request(record: &Record, json: &mut Json<'_>) {
     json.raw(key!("request_line"));
-    json.text(|json| request_line(record, json));
+    json.text(|json| request_line(record, json, escaped));
     json.raw(key!("user_agent"));
     let request = record.request.as_ref();
     value(
@@ -157,7 +157,7 @@ fn rest(record: &Record, json: &mut Json<'_>) {
     json.raw(concat!(key!("conn_trace_id"), "\"TID_"));
     json.hex_id(record.connection.id);
     json.raw("\"");
-    transforms(record, json);
+    write_transforms(record, json);
     json.raw(key!("ip_address"));
     json.text(|json| json.ip(record.connection.local.ip()));
     json.raw(key!("reason"));
@@ -165,26 +165,32 @@ fn rest(record: &Record, json: &mut Json<'_>) {
 }
 
 /// What the rule's transforms made of the request.
-fn transforms(record: &Record, json: &mut Json<'_>) {
-    let transformed = record.transformed.as_deref();
-    let (host, uri) = match transformed {
-        Some(transformed) => (transformed.host.as_deref(), transformed.uri.as_deref()),
-        None => (None, None),
-    };
+fn write_transforms(record: &Record, json: &mut Json<'_>) {
+    let (host, uri, status) = transforms(record);
     json.raw(key!("transformed_host"));
     value(host.map(str::as_bytes), json);
     json.raw(key!("transformed_uri"));
     value(uri.map(str::as_bytes), json);
     json.raw(key!("request_transform_status"));
+    json.maybe(status, Json::word);
+}
+
+/// What the rule's transforms made of host and URI, where they changed, and how that went.
+pub(super) fn transforms(record: &Record) -> (Option<&str>, Option<&str>, Option<&'static str>) {
+    let transformed = record.transformed.as_deref();
     let applied = transformed.filter(|transformed| transformed.applied);
     let status = match record.error {
         Some(GatewayError::Transform(error)) => Some(error.code()),
         _ => applied.map(|_| "TransformSuccess"),
     };
-    json.maybe(status, Json::word);
+    let (host, uri) = match transformed {
+        Some(transformed) => (transformed.host.as_deref(), transformed.uri.as_deref()),
+        None => (None, None),
+    };
+    (host, uri, status)
 }
 
-fn kind(record: &Record) -> &'static str {
+pub(super) fn kind(record: &Record) -> &'static str {
     let connection = &record.connection;
     match (record.upgraded, connection.tls.is_some(), connection.http2) {
         (true, true, _) => "wss",
@@ -208,8 +214,16 @@ fn value(value: Option<&[u8]>, json: &mut Json<'_>) {
     });
 }
 
+fn escaped(json: &mut Json<'_>, text: &[u8]) {
+    json.escaped(text);
+}
+
 /// `METHOD proto://host:port/uri HTTP/x`, the URI as the client sent it.
-fn request_line(record: &Record, json: &mut Json<'_>) {
+pub(super) fn request_line(
+    record: &Record,
+    json: &mut Json<'_>,
+    others: impl Fn(&mut Json<'_>, &[u8]),
+) {
     let connection = &record.connection;
     let scheme = match connection.tls {
         Some(_) => " https://",
@@ -229,10 +243,10 @@ fn request_line(record: &Record, json: &mut Json<'_>) {
     let host = request.authority().map(str::as_bytes);
     let host = host.or_else(|| request.fields().get(Name::Host));
     let host = host.and_then(|host| std::str::from_utf8(host).ok());
-    json.escaped(host.map_or("-", crate::rule::without_port).as_bytes());
+    others(json, host.map_or("-", crate::rule::without_port).as_bytes());
     json.raw(":");
     json.number(connection.local.port().into());
-    json.escaped(request.path_and_query().as_bytes());
+    others(json, request.path_and_query().as_bytes());
     json.raw(match request.version() {
         Version::HTTP_10 => " HTTP/1.0",
         Version::HTTP_2 => " HTTP/2.0",

@@ -14,6 +14,8 @@ const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configurati
 const EVERY_TABLE: &str = r#"
 [load_balancer]
 access_logs = {}
+connection_logs = {}
+health_check_logs = {}
 [[target_group]]
 tls = {}
 targets = [{}]
@@ -40,18 +42,6 @@ action = { type = "fixed-response" }
 /// A key of which something is not supported yet, and what asks for it. The first part of the key says which table the
 /// text belongs to.
 const REFUSED: &[(&str, &str)] = &[
-    (
-        "load_balancer.access_logs.format",
-        "access_logs = { path = '-', format = 'alb' }",
-    ),
-    (
-        "load_balancer.connection_logs",
-        "connection_logs = { path = '-' }",
-    ),
-    (
-        "load_balancer.health_check_logs",
-        "health_check_logs = { path = '-' }",
-    ),
     (
         "target_group.discovery.auto_scaling_group",
         "discovery = { auto_scaling_group = 'web' }",

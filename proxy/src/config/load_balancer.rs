@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lintel_common::config_file::{Table, Value};
 
-use super::not_supported::{self, choice};
+use super::not_supported::choice;
 use super::values::{self, Count, Seconds, count, flag, seconds};
 use crate::model::{
     DesyncMitigationMode, ForwardedFor, LoadBalancerSettings, LogFormat, LogPath, LogSettings,
@@ -40,6 +40,8 @@ impl Default for LoadBalancerSettings {
             desync_mitigation_mode: DesyncMitigationMode::Defensive,
             request_headers: RequestHeaders::DEFAULT,
             access_logs: None,
+            connection_logs: None,
+            health_check_logs: None,
             availability_zone: None,
             secret_key_files: Vec::new(),
         }
@@ -65,7 +67,6 @@ fn settings(table: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
     let admin_token_file = table
         .get("admin_token_file")
         .and_then(|value| token_file(&value, directory));
-    refuse_what_is_planned(table);
     LoadBalancerSettings {
         name: table
             .get("name")
@@ -99,7 +100,9 @@ fn settings(table: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
         enable_http2: flag(table, "enable_http2", default.enable_http2),
         desync_mitigation_mode: desync_mitigation_mode(table),
         request_headers: request_headers(table),
-        access_logs: log(table, "access_logs", directory),
+        access_logs: logs(table, "access_logs", directory),
+        connection_logs: logs(table, "connection_logs", directory),
+        health_check_logs: logs(table, "health_check_logs", directory),
         availability_zone: table
             .get("availability_zone")
             .and_then(|value| values::zone(&value)),
@@ -136,12 +139,6 @@ fn request_headers(table: &mut Table<'_>) -> RequestHeaders {
             "enable_tls_version_and_cipher_suite_headers",
             false,
         ),
-    }
-}
-
-fn refuse_what_is_planned(table: &mut Table<'_>) {
-    for key in ["connection_logs", "health_check_logs"] {
-        not_supported::key(table, key);
     }
 }
 
@@ -228,15 +225,14 @@ fn secret_key_files(value: &Value<'_>, directory: &Path) -> Vec<PathBuf> {
     files.iter().filter_map(file).collect()
 }
 
-fn log(table: &mut Table<'_>, key: &'static str, directory: &Path) -> Option<LogSettings> {
+fn logs(table: &mut Table<'_>, key: &'static str, directory: &Path) -> Option<LogSettings> {
     let value = table.get(key)?;
-    value
-        .table(|table| log_settings(table, directory))
-        .flatten()
+    value.table(|table| log(table, directory)).flatten()
 }
 
-fn log_settings(table: &mut Table<'_>, directory: &Path) -> Option<LogSettings> {
-    let format = choice(table, "format", &[("json", LogFormat::Json)], &["alb"]);
+fn log(table: &mut Table<'_>, directory: &Path) -> Option<LogSettings> {
+    let formats = [("json", LogFormat::Json), ("alb", LogFormat::Alb)];
+    let format = choice(table, "format", &formats, &[]);
     let value = table.required("path", "path = \"-\"")?;
     let format = format?;
     if value.string()? == "-" {

@@ -44,20 +44,34 @@ enum ProbeError {
     Request(#[from] http::Error),
 }
 
-/// Sends one request to `address`: `GET path`, or a call without a message to a group that speaks gRPC. One time limit covers connecting, the TLS handshake and the response's head.
+/// Sends one request to `address`: `GET path`, or a call without a message to a group that speaks gRPC. One time limit
+/// covers connecting, the TLS handshake and the response's head.
 pub async fn probe(
     address: SocketAddr,
     settings: &HealthCheckSettings,
     tls: Option<&TargetTls>,
-) -> Outcome {
+) -> Found {
+    let mut found = Found {
+        outcome: Outcome::Pass,
+        status: None,
+        reason_code: None,
+        local: None,
+    };
     let deadline = Instant::now() + settings.timeout;
-    let Ok(exchanged) = timeout_at(deadline, exchange(address, settings, tls, deadline)).await
-    else {
-        return Outcome::Fail(Failure::Timeout);
+    let exchange = exchange(address, settings, tls, deadline, &mut found.local);
+    let Ok(exchanged) = timeout_at(deadline, exchange).await else {
+        return found.failed(Failure::Timeout, "TimedOut");
     };
     match exchanged {
-        Ok(status) if settings.matcher.matches(status) => Outcome::Pass,
-        Ok(status) => Outcome::Fail(Failure::ResponseCodeMismatch(status)),
+        Ok(status) => {
+            found.status = Some(status);
+            if settings.matcher.matches(status) {
+                found
+            } else {
+                let mismatch = Failure::ResponseCodeMismatch(status);
+                found.failed(mismatch, mismatched(settings, status))
+            }
+        }
         Err(error) => {
             let outcome = judge(&error);
             let cause = error.source().map(ToString::to_string);
@@ -66,8 +80,57 @@ pub async fn probe(
             } else {
                 tracing::debug!(target = %address, %error, cause, "health check failed");
             }
-            outcome
+            let reason_code = match error {
+                _ if outcome == Outcome::InternalError => "InternalError",
+                ProbeError::NoGrpcStatus => "GRPCStatusHeaderEmpty",
+                _ => "ConnectionReset",
+            };
+            Found {
+                outcome,
+                reason_code: Some(reason_code),
+                ..found
+            }
         }
+    }
+}
+
+/// What one check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    pub outcome: Outcome,
+    /// The status of the response, gRPC's for a group that speaks it.
+    pub status: Option<u16>,
+    /// Why it failed, in the words of the ALB's log.
+    pub reason_code: Option<&'static str>,
+    /// The address that the check came from, if there was a connection.
+    pub local: Option<IpAddr>,
+}
+
+impl Found {
+    /// A check that could not be made.
+    pub fn internal_error() -> Self {
+        Self {
+            outcome: Outcome::InternalError,
+            status: None,
+            reason_code: Some("InternalError"),
+            local: None,
+        }
+    }
+
+    fn failed(self, failure: Failure, reason_code: &'static str) -> Self {
+        Self {
+            outcome: Outcome::Fail(failure),
+            reason_code: Some(reason_code),
+            ..self
+        }
+    }
+}
+
+fn mismatched(settings: &HealthCheckSettings, status: u16) -> &'static str {
+    match settings.version {
+        ProtocolVersion::Grpc => "GRPCUnexpectedStatus",
+        _ if status >= 500 => "TargetError",
+        _ => "ResponseCodeMismatch",
     }
 }
 
@@ -77,9 +140,11 @@ async fn exchange(
     settings: &HealthCheckSettings,
     tls: Option<&TargetTls>,
     deadline: Instant,
+    local: &mut Option<IpAddr>,
 ) -> Result<u16, ProbeError> {
     let request = request(address, settings)?;
     let stream = TcpStream::connect(address).await?;
+    *local = stream.local_addr().ok().map(|address| address.ip());
     let stream = match settings.protocol {
         HealthCheckProtocol::Http => Stream::Plain(stream),
         HealthCheckProtocol::Https => {

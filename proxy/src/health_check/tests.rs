@@ -76,7 +76,10 @@ async fn until(what: &str, so: impl Fn() -> bool) {
 
 fn start(group: &Arc<TargetGroup>) -> (shutdown::ShutdownTrigger, JoinHandle<()>) {
     let (trigger, shutdown) = shutdown::channel();
-    (trigger, tokio::spawn(run(Arc::clone(group), shutdown)))
+    (
+        trigger,
+        tokio::spawn(run(Arc::clone(group), None, shutdown)),
+    )
 }
 
 fn state(group: &TargetGroup, at: usize) -> (&'static str, Option<&'static str>) {

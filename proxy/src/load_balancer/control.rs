@@ -15,14 +15,15 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::certificates;
+use super::logs::Logs;
 use super::reload::target_tls;
 use super::{GroupInUse, Overview, ReloadError, Request, StartError, StopReport};
-use crate::access_log::writer::AccessLog;
 use crate::action::Action;
 use crate::admin::Admin;
+use crate::health_check_log::HealthCheckLog;
 use crate::listener::Routes;
 use crate::metrics::Metrics;
-use crate::model::{LogPath, Model};
+use crate::model::Model;
 use crate::stickiness::Keys;
 use crate::target_group::TargetGroup;
 use crate::worker::{Shared, Socket, Worker};
@@ -72,7 +73,7 @@ pub(super) struct Control {
     addresses: Vec<SocketAddr>,
     config: Option<PathBuf>,
     admin: Option<Admin>,
-    log: Option<AccessLog>,
+    logs: Logs,
     ended: mpsc::Receiver<()>,
 }
 
@@ -86,22 +87,12 @@ impl Control {
         let metrics = Arc::new(Metrics::new()?);
         let overview = Arc::new(ArcSwap::from_pointee(Overview { groups: Vec::new() }));
         let admin = Admin::bind(settings, &metrics, &overview, &shutdown)?;
-        let log = match &settings.access_logs {
-            Some(logs) => Some(
-                AccessLog::start(logs, metrics.access_log_dropped.clone()).map_err(|source| {
-                    let path = match &logs.path {
-                        LogPath::StandardOutput => "-".into(),
-                        LogPath::File(path) => path.display().to_string(),
-                    };
-                    StartError::AccessLog { path, source }
-                })?,
-            ),
-            None => None,
-        };
+        let logs = Logs::start(settings, &metrics)?;
         let (workers, tickets) = (settings.workers, lintel_common::tls::tickets()?);
         let shared = Shared {
             metrics: Arc::clone(&metrics),
-            log: log.clone(),
+            log: logs.access.clone(),
+            connection_log: logs.connection.clone(),
             load_balancer: identity(&settings.name),
             shutdown,
         };
@@ -120,7 +111,7 @@ impl Control {
             addresses: Vec::new(),
             config,
             admin,
-            log,
+            logs,
             ended,
         };
         control.groups = control
@@ -192,7 +183,10 @@ impl Control {
             local.spawn_local(admin.run(from_admin, admin_shutdown));
         }
         let report = local.block_on(runtime, async {
-            self.groups.iter().for_each(RunningGroup::spawn);
+            let log = self.health_check_log();
+            for running in &self.groups {
+                running.spawn(log.as_ref());
+            }
             self.serve_requests(&mut queue, shutdown).await;
             let report = self.stop_listeners(shutdown).await;
             self.groups.iter().for_each(|group| group.trigger.request());
@@ -200,16 +194,7 @@ impl Control {
             report
         });
         join(self.workers);
-        if let Some(log) = self.log {
-            let lost = log.flush(LAST_LINES);
-            if lost > 0 {
-                self.metrics.access_log_dropped.inc_by(lost as u64);
-                tracing::error!(
-                    lines = lost,
-                    "the access log does not take its last lines; they are lost"
-                );
-            }
-        }
+        self.logs.flush(LAST_LINES);
         report
     }
 
@@ -235,13 +220,19 @@ impl Control {
                     let _ = reply.send(changes);
                 }
                 Some(Request::ReopenLogs) => {
-                    if let Some(log) = &self.log {
-                        log.reopen();
-                    }
+                    self.logs.reopen();
                 }
                 None => return shutdown.requested().await,
             }
         }
+    }
+
+    pub(super) fn health_check_log(&self) -> Option<HealthCheckLog> {
+        Some(HealthCheckLog {
+            file: self.logs.health_check.clone()?,
+            metrics: Arc::clone(&self.metrics),
+            load_balancer: identity(&self.model.load_balancer.name),
+        })
     }
 
     async fn reload(&mut self) -> Result<super::Changes, ReloadError> {
@@ -358,9 +349,10 @@ impl RunningGroup {
     }
 
     /// On the control thread.
-    pub(super) fn spawn(&self) {
+    pub(super) fn spawn(&self, log: Option<&HealthCheckLog>) {
         tokio::task::spawn_local(health_check::run(
             Arc::clone(&self.group),
+            log.cloned(),
             self.trigger.subscribe(),
         ));
         tokio::task::spawn_local(discovery::run(

@@ -174,6 +174,7 @@ impl Control {
         groups: Vec<Arc<TargetGroup>>,
         tls: Vec<Arc<TargetTls>>,
     ) {
+        let log = self.health_check_log();
         let mut old = std::mem::take(&mut self.groups);
         let groups = groups.into_iter().zip(tls);
         for ((group, tls), settings) in groups.zip(&model.target_groups) {
@@ -186,7 +187,7 @@ impl Control {
                 self.groups.push(old.swap_remove(at));
             } else {
                 let running = RunningGroup::new(group);
-                running.spawn();
+                running.spawn(log.as_ref());
                 self.groups.push(running);
             }
         }
@@ -287,6 +288,14 @@ fn needs_restart(
             old.admin_token_file == new.admin_token_file,
         ),
         ("access_logs", old.access_logs == new.access_logs),
+        (
+            "connection_logs",
+            old.connection_logs == new.connection_logs,
+        ),
+        (
+            "health_check_logs",
+            old.health_check_logs == new.health_check_logs,
+        ),
     ];
     match fixed.iter().find(|(_, same)| !same) {
         Some((key, _)) => Err(ReloadError::NeedsRestart(key)),

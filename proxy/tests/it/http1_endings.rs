@@ -359,10 +359,19 @@ fn what_stands_still_costs_nothing() {
     let clients: Vec<Client> = phases().iter().map(|phase| phase.enter(address)).collect();
     // By then nobody believes in those that were half closed before an answer.
     thread::sleep(Duration::from_secs(1));
-    let before = used(&program);
-    thread::sleep(Duration::from_secs(2));
-    let used = used(&program) - before;
-    assert!(used <= 10, "{used} hundredths of a second in two seconds");
+    // On a busy machine what was begun may still be under way; what never ends is there in each of them.
+    let windows: Vec<_> = (0..5)
+        .map(|_| {
+            let before = used(&program);
+            thread::sleep(Duration::from_secs(2));
+            used(&program) - before
+        })
+        .take_while(|&used| used > 10)
+        .collect();
+    assert!(
+        windows.len() < 5,
+        "{windows:?} hundredths of a second in two seconds"
+    );
     gate.open();
     drop(clients);
 }

@@ -64,7 +64,7 @@ fn a_pipe_needs_its_reader_first() {
     let text = Setup::to([]).with(&access_log_to(&path)).text();
     let model = lintel_proxy::config::parse(&text, &file).unwrap().model;
     let error = load_balancer::start(model, None).unwrap_err();
-    assert!(matches!(error, StartError::AccessLog { .. }), "{error}");
+    assert!(matches!(error, StartError::Log { .. }), "{error}");
     assert!(error.to_string().contains("reader first"), "{error}");
 }
 

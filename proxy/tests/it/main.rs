@@ -17,6 +17,7 @@ mod alb_desync;
 mod alb_errors;
 mod alb_grpc;
 mod alb_http2_targets;
+mod alb_logs;
 mod alb_requests;
 mod alb_rules;
 mod alb_stickiness;

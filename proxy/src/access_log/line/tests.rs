@@ -110,6 +110,7 @@ fn recorder() -> Rc<Recorder> {
     Rc::new(Recorder {
         metrics: Arc::new(Metrics::new().unwrap()),
         log: None,
+        connection_log: None,
         load_balancer: "app/web/0123".into(),
     })
 }
@@ -151,6 +152,8 @@ fn a_request_with_everything() {
         cipher_suite: rustls::CipherSuite::TLS13_AES_128_GCM_SHA256,
         server_name: Some("example.com".into()),
         client_certificates: Vec::new(),
+        key_exchange: None,
+        handshake: Duration::ZERO,
         resumed: true,
     });
     let head = b"PUT /a\"b?c=\\d HTTP/1.1\r\nHost: Example.com:1\r\nUser-Agent: \"q\" \\ \xff\t\xc3\xbc\r\n\r\n";

@@ -6,6 +6,8 @@ use crate::http1::ResponseHead;
 use crate::model::ForwardedFor;
 
 static TLS: TlsInfo = TlsInfo {
+    key_exchange: None,
+    handshake: std::time::Duration::ZERO,
     protocol: rustls::ProtocolVersion::TLSv1_2,
     cipher_suite: rustls::CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
     server_name: None,

@@ -74,7 +74,7 @@ async fn target(
 
 async fn outcome_of(answer: impl Into<Vec<u8>>, close: bool) -> Outcome {
     let (address, _) = target(answer.into(), None, close).await;
-    probe(address, &patient(), None).await
+    probe(address, &patient(), None).await.outcome
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn the_request_is_the_albs() {
         false,
     )
     .await;
-    assert_eq!(probe(address, &patient(), None).await, PASS);
+    assert_eq!(probe(address, &patient(), None).await.outcome, PASS);
     let expected = format!(
         "GET /health?deep=1 HTTP/1.1\r\nHost: {address}\r\nUser-Agent: ELB-HealthChecker/2.0\r\nConnection: close\r\n\r\n"
     );
@@ -185,7 +185,9 @@ async fn a_body_that_never_comes_does_not_fail_the_check() {
     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".to_vec();
     let (address, _) = target(answer, None, false).await;
     assert_eq!(
-        probe(address, &settings(Duration::from_millis(100)), None).await,
+        probe(address, &settings(Duration::from_millis(100)), None)
+            .await
+            .outcome,
         PASS
     );
 }
@@ -195,14 +197,16 @@ async fn nobody_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    assert_eq!(probe(address, &patient(), None).await, FAILED);
+    assert_eq!(probe(address, &patient(), None).await.outcome, FAILED);
 }
 
 #[tokio::test]
 async fn a_silent_target_times_out() {
     let (address, _) = target(Vec::new(), None, false).await;
     assert_eq!(
-        probe(address, &settings(Duration::from_millis(100)), None).await,
+        probe(address, &settings(Duration::from_millis(100)), None)
+            .await
+            .outcome,
         TIMED_OUT
     );
 }
@@ -213,7 +217,9 @@ async fn a_target_that_drips_its_head_times_out() {
     let (address, _) = target(answer, Some(Duration::from_millis(20)), false).await;
     let started = Instant::now();
     assert_eq!(
-        probe(address, &settings(Duration::from_millis(200)), None).await,
+        probe(address, &settings(Duration::from_millis(200)), None)
+            .await
+            .outcome,
         TIMED_OUT
     );
     assert!(
@@ -229,7 +235,7 @@ async fn every_check_has_a_connection_of_its_own_and_closes_it() {
     let checked = Arc::new(patient());
     for _ in 0..3 {
         let settings = Arc::clone(&checked);
-        let probing = tokio::spawn(async move { probe(address, &settings, None).await });
+        let probing = tokio::spawn(async move { probe(address, &settings, None).await.outcome });
         let (mut stream, _) = listener.accept().await.unwrap();
         stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")

@@ -78,6 +78,10 @@ const LOAD_BALANCER: &[(&str, &str)] = &[
         "1:24: error: load_balancer.access_logs.path: there is no directory /none; make it first, or write \"-\" for standard output",
     ),
     (
+        "access_logs = { path = '-', format = 'xml' }",
+        "1:38: error: load_balancer.access_logs.format: `xml` is not known here; write \"json\" or \"alb\"",
+    ),
+    (
         "desync_mitigation_mode = 'lax'",
         "1:26: error: load_balancer.desync_mitigation_mode: `lax` is not known here; write \"defensive\" or \"monitor\" or \"strictest\"",
     ),

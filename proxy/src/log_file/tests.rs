@@ -7,7 +7,6 @@ use std::time::Instant;
 use rustix::fs::{CWD, Mode};
 
 use super::*;
-use crate::model::LogFormat;
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -15,7 +14,7 @@ fn counter() -> IntCounter {
     IntCounter::new("lost", "lost").unwrap()
 }
 
-fn write(log: &AccessLog, line: &str) -> bool {
+fn write(log: &LogFile, line: &str) -> bool {
     log.write(|lines| lines.extend_from_slice(line.as_bytes()))
 }
 
@@ -60,7 +59,7 @@ impl Write for &mut Disk {
 fn lines_are_all_there_at_the_end_and_a_renamed_file_is_let_go() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("access.log");
-    let log = AccessLog::start(&settings(&path), counter()).unwrap();
+    let log = LogFile::start("access log", &settings(&path), counter()).unwrap();
     assert!(write(&log, "one\n"));
     assert_eq!(log.flush(LONG), 0);
     let renamed = directory.path().join("access.log.1");
@@ -89,7 +88,7 @@ fn after_a_full_disk_the_next_line_stands_by_itself_and_the_lost_ones_are_counte
             ..Disk::default()
         };
         let counted = counter();
-        let mut output = Output::new(&mut disk, counted.clone());
+        let mut output = Output::new("access log", &mut disk, counted.clone());
         output.write(b"one\ntwo\nthree\n");
         assert_eq!(counted.get(), lost, "{size}");
         output.to.size = 100;
@@ -107,7 +106,7 @@ fn a_disk_that_stays_full_goes_on_being_counted() {
         ..Disk::default()
     };
     let counted = counter();
-    let mut output = Output::new(&mut disk, counted.clone());
+    let mut output = Output::new("access log", &mut disk, counted.clone());
     for _ in 0..3 {
         output.write(b"one\ntwo\n");
     }
@@ -120,7 +119,12 @@ fn a_disk_that_stays_full_goes_on_being_counted() {
 #[test]
 fn a_full_device_is_counted_too() {
     let counted = counter();
-    let log = AccessLog::start(&settings(Path::new("/dev/full")), counted.clone()).unwrap();
+    let log = LogFile::start(
+        "access log",
+        &settings(Path::new("/dev/full")),
+        counted.clone(),
+    )
+    .unwrap();
     assert!(write(&log, "lost\n"));
     assert_eq!(log.flush(LONG), 0);
     assert_eq!(counted.get(), 1);
@@ -132,7 +136,7 @@ fn a_line_that_an_earlier_process_left_unfinished_is_ended() {
     let path = directory.path().join("access.log");
     std::fs::write(&path, "whole\nunfin").unwrap();
     for line in ["first\n", "second\n"] {
-        let log = AccessLog::start(&settings(&path), counter()).unwrap();
+        let log = LogFile::start("access log", &settings(&path), counter()).unwrap();
         assert!(write(&log, line));
         assert_eq!(log.flush(LONG), 0);
     }
@@ -146,7 +150,7 @@ fn a_line_that_an_earlier_process_left_unfinished_is_ended() {
 fn a_pipe_without_a_reader_is_refused_at_once() {
     let (_directory, path) = pipe();
     let started = Instant::now();
-    let error = AccessLog::start(&settings(&path), counter()).unwrap_err();
+    let error = LogFile::start("access log", &settings(&path), counter()).unwrap_err();
     assert!(started.elapsed() < LONG);
     assert!(advice(&error).contains("reader first"), "{error}");
 }
@@ -160,7 +164,7 @@ fn a_pipe_that_lost_its_reader_is_not_reopened_and_its_lines_are_counted() {
         .open(&path)
         .unwrap();
     let counted = counter();
-    let log = AccessLog::start(&settings(&path), counted.clone()).unwrap();
+    let log = LogFile::start("access log", &settings(&path), counted.clone()).unwrap();
     drop(reader);
     log.reopen();
     assert!(write(&log, "lost\n"));
@@ -176,7 +180,7 @@ fn a_pipe_whose_reader_sleeps_blocks_the_thread_alone() {
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
         .open(&path)
         .unwrap();
-    let log = AccessLog::start(&settings(&path), counter()).unwrap();
+    let log = LogFile::start("access log", &settings(&path), counter()).unwrap();
     let line = "x".repeat(1023) + "\n";
     // Pipes hold 64 KiB unless they were made bigger.
     let handed_in = (0..100).filter(|_| write(&log, &line)).count();

@@ -1,7 +1,8 @@
-//! Where access log lines go: a file, a pipe or standard output, behind a queue, so that a stalled disk or reader never
+//! Where a log's lines go: a file, a pipe or standard output, behind a queue, so that a stalled disk or reader never
 //! holds up a request. Lines that are lost are counted, here those that could not be written, by the caller those that
 //! the queue did not take. Lines reach the file within a second and at the stop; those of a worker in their order.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -9,13 +10,14 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use lintel_common::line_queue::LineQueue;
 use prometheus::IntCounter;
 use rustix::fs::OFlags;
+use time::OffsetDateTime;
 
-use crate::model::{LogPath, LogSettings};
+use crate::model::{LogFormat, LogPath, LogSettings};
 
 /// Bytes that may wait of a worker's lines, some 5,000 lines: at 50,000 requests a second, a stall of 100 ms.
 const QUEUE: usize = 4 * 1024 * 1024;
@@ -23,25 +25,36 @@ const QUEUE: usize = 4 * 1024 * 1024;
 /// How long a line may wait for others, so that a busy disk has the rest of the second that the log is promised within.
 const DELAY: Duration = Duration::from_millis(200);
 
-/// Where workers hand in their lines.
+/// Where lines are handed in.
 #[derive(Debug, Clone)]
-pub struct AccessLog {
+pub struct LogFile {
+    /// `access log`
+    pub name: &'static str,
+    pub format: LogFormat,
+    /// Lines that were not written.
+    pub lost: IntCounter,
     lines: LineQueue,
     reopen: Arc<AtomicBool>,
 }
 
-impl AccessLog {
+impl LogFile {
     /// Opens the file, or standard output, and starts the thread.
-    pub fn start(settings: &LogSettings, lost: IntCounter) -> io::Result<Self> {
+    pub fn start(name: &'static str, settings: &LogSettings, lost: IntCounter) -> io::Result<Self> {
         let path = match &settings.path {
             LogPath::StandardOutput => None,
             LogPath::File(path) => Some(path.clone()),
         };
-        let output = Output::new(open(path.as_deref())?, lost);
+        let output = Output::new(name, open(path.as_deref())?, lost.clone());
         let reopen = Arc::new(AtomicBool::new(false));
         let write = writer(path, output, Arc::clone(&reopen));
-        let lines = LineQueue::start("access-log", QUEUE, DELAY, write)?;
-        Ok(Self { lines, reopen })
+        let lines = LineQueue::start(&name.replace(' ', "-"), QUEUE, DELAY, write)?;
+        Ok(Self {
+            name,
+            format: settings.format,
+            lost,
+            lines,
+            reopen,
+        })
     }
 
     /// The same log for a worker, with a buffer of its own.
@@ -49,7 +62,7 @@ impl AccessLog {
     pub fn of_worker(&self) -> Self {
         Self {
             lines: self.lines.lane(),
-            reopen: Arc::clone(&self.reopen),
+            ..self.clone()
         }
     }
 
@@ -80,7 +93,8 @@ fn writer(
             match open(path.as_deref()) {
                 Ok(file) => output.replace(file),
                 Err(error) => tracing::error!(
-                    "the access log could not be reopened: {error}; {}; going on with the old file",
+                    "the {} could not be reopened: {error}; {}; going on with the old file",
+                    output.name,
                     advice(&error)
                 ),
             }
@@ -91,6 +105,7 @@ fn writer(
 
 /// Whole lines onto something that may take a part of them or nothing.
 struct Output<W> {
+    name: &'static str,
     to: W,
     /// The last line broke off in its middle.
     torn: bool,
@@ -100,8 +115,9 @@ struct Output<W> {
 }
 
 impl<W: Write> Output<W> {
-    fn new(to: W, lost: IntCounter) -> Self {
+    fn new(name: &'static str, to: W, lost: IntCounter) -> Self {
         Self {
+            name,
             to,
             torn: false,
             lost,
@@ -121,13 +137,14 @@ impl<W: Write> Output<W> {
                     let lost = std::mem::take(&mut self.lost_in_a_row);
                     tracing::warn!(
                         lines = lost,
-                        "the access log is written again; lines were lost"
+                        "the {} is written again; lines were lost",
+                        self.name
                     );
                 }
             }
             Err((error, left)) => {
                 if self.lost_in_a_row == 0 {
-                    tracing::error!(%error, "the access log could not be written; lines are lost until it can");
+                    tracing::error!(%error, "the {} could not be written; lines are lost until it can", self.name);
                 }
                 // A line whose end was not written is none.
                 let lost = left.split(|byte| *byte == b'\n').count() as u64 - 1;
@@ -203,8 +220,38 @@ pub fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "create its directory",
         io::ErrorKind::PermissionDenied => "let this user write it",
-        _ => "change load_balancer.access_logs",
+        _ => "change its path",
     }
+}
+
+/// `2026-11-24T21:45:57.123456Z`
+pub fn timestamp(time: SystemTime) -> String {
+    let time = OffsetDateTime::from(time);
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second, micros) = time.to_hms_micro();
+    let month = u8::from(month);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+}
+
+/// A word of an ALB's line.
+pub fn shown(value: Option<&str>) -> &str {
+    value.unwrap_or("-")
+}
+
+/// A text of an ALB's line, which nobody can end: quotes, backslashes and what is not printable ASCII are written `\xNN`.
+pub fn quoted(value: Option<&str>) -> String {
+    let mut text = String::from("\"");
+    for byte in value.unwrap_or("-").bytes() {
+        match byte {
+            b'"' | b'\\' | 0..=0x1f | 0x7f.. => {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "\\x{byte:02X}");
+            }
+            _ => text.push(char::from(byte)),
+        }
+    }
+    text.push('"');
+    text
 }
 
 #[cfg(test)]

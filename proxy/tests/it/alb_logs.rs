@@ -1,0 +1,364 @@
+//! The ALB's logs: the access log in its own format, the connection log, the health check log.
+
+use std::path::Path;
+
+use rcgen::date_time_ymd;
+use regex::Regex;
+use serde_json::Value;
+
+use crate::harness::http2::Http2;
+use crate::harness::tls::{Identity, write_authority};
+use crate::harness::{Proxy, Setup, Target, eventually, ok};
+
+/// What tables over ALB logs are made with: the 34 fields one after the other, and then whatever came later.
+fn access_line() -> Regex {
+    let (word, text, number) = ("([^ ]*)", "\"([^\"]*)\"", "([-.0-9]*)");
+    let address = "([^ ]*):([0-9]*)";
+    let target = "([^ ]*)[:-]([0-9]*)";
+    let fields = [
+        word,
+        word,
+        word,
+        address,
+        target,
+        number,
+        number,
+        number,
+        "(|[-0-9]*)",
+        "(-|[-0-9]*)",
+        "([-0-9]*)",
+        "([-0-9]*)",
+        "\"([^ ]*) (.*) (- |[^ ]*)\"",
+        text,
+        "([A-Z0-9-_]+)",
+        "([A-Za-z0-9.-]*)",
+        word,
+        text,
+        text,
+        text,
+        number,
+        word,
+        text,
+        text,
+        "\"([^ ]*)\"",
+        "\"([^\\s]+?)\"",
+        "\"([^\\s]+)\"",
+        "\"([^ ]*)\"",
+        "\"([^ ]*)\"",
+        "(TID_[0-9a-f]+)",
+        text,
+        text,
+        text,
+        word,
+    ];
+    Regex::new(&format!("^{}$", fields.join(" "))).unwrap()
+}
+
+fn lines(path: &Path, count: usize) -> Vec<String> {
+    eventually("the lines", || {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (lines.len() >= count).then_some(lines)
+    })
+}
+
+fn is_seconds(text: &str, decimals: usize) -> bool {
+    text.split_once('.').is_some_and(|(whole, rest)| {
+        whole.parse::<u64>().is_ok() && rest.len() == decimals && rest.parse::<u64>().is_ok()
+    })
+}
+
+/// Split at blanks that are not in quotes.
+fn fields(line: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    for character in line.chars() {
+        match character {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => fields.push(String::new()),
+            other => fields.last_mut().unwrap().push(other),
+        }
+    }
+    fields
+}
+
+fn as_alb(setup: Setup) -> Proxy {
+    setup
+        .with("access_logs = { path = 'alb.log', format = 'alb' }")
+        .start()
+}
+
+#[test]
+fn a_line_has_the_albs_34_fields() {
+    let target = Target::answering(|request| match request.uri() {
+        "/missing" => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        _ => ok("well"),
+    });
+    let proxy = as_alb(
+        Setup::to([target.address])
+            .rule(7, "{ path_pattern = ['/fixed'] }", "fixed")
+            .rule_action(
+                9,
+                "{ path_pattern = ['/moved'] }",
+                "{ type = 'redirect', path = '/new', status_code = 'HTTP_302' }",
+            ),
+    );
+    let mut client = proxy.connect();
+    let agent = "GET /a?b=c HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: curl/7.46.0\r\n\r\n";
+    assert_eq!(client.exchange(agent).status(), 200);
+    for path in ["/missing", "/fixed", "/moved"] {
+        client.get(path);
+    }
+    let lines = lines(&proxy.path("alb.log"), 4);
+    let pattern = access_line();
+    for line in &lines {
+        assert!(pattern.is_match(line), "{line}");
+        assert_eq!(fields(line).len(), 34, "{line}");
+    }
+    let port = proxy.port();
+    let plain = fields(&lines[0]);
+    let target_address = target.address.to_string();
+    assert_eq!(plain[0], "http");
+    assert!(
+        Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+            .unwrap()
+            .is_match(&plain[1])
+    );
+    assert!(plain[2].starts_with("app/web/"), "{}", plain[2]);
+    assert_eq!(plain[4], target_address);
+    for time in &plain[5..8] {
+        assert!(is_seconds(time, 3), "{time}");
+    }
+    assert_eq!(plain[8..10], ["200", "200"]);
+    assert_eq!(plain[10], agent.len().to_string());
+    assert_eq!(
+        plain[12],
+        format!("GET http://www.example.com:{port}/a?b=c HTTP/1.1")
+    );
+    assert_eq!(plain[13..17], ["curl/7.46.0", "-", "-", "targetgroup/app"]);
+    assert!(plain[17].starts_with("Root=1-"));
+    assert_eq!(plain[18..21], ["-", "-", "0"]);
+    assert_eq!(plain[22..25], ["forward", "-", "-"]);
+    assert_eq!(plain[25..29], [target_address.as_str(), "200", "-", "-"]);
+    assert!(plain[29].starts_with("TID_"));
+    assert_eq!(plain[30..34], ["-", "-", "-", "127.0.0.1"]);
+
+    let missing = fields(&lines[1]);
+    assert_eq!(missing[8..10], ["404", "404"]);
+    let fixed = fields(&lines[2]);
+    assert_eq!(fixed[4..10], ["-", "-1", "-1", "-1", "200", "-"]);
+    assert_eq!(
+        (fixed[20].as_str(), fixed[22].as_str()),
+        ("7", "fixed-response")
+    );
+    let moved = fields(&lines[3]);
+    assert_eq!((moved[8].as_str(), moved[22].as_str()), ("302", "redirect"));
+    assert_eq!(moved[23], format!("http://example.com:{port}/new"));
+    assert_eq!(moved[25..27], ["-", "-"]);
+}
+
+#[test]
+fn nobody_can_write_fields_or_lines_of_his_own() {
+    let target = Target::saying("well");
+    let proxy = as_alb(Setup::to([target.address]));
+    let mut client = proxy.connect();
+    let request =
+        b"GET /%22?a=\"b\" HTTP/1.1\r\nHost: a\r\nUser-Agent: evil\" \"x\\y\tz\xff\r\n\r\n";
+    client.send(request).unwrap();
+    client.response().unwrap();
+    proxy.connect().send("nonsense\r\n\r\n").unwrap();
+    let lines = lines(&proxy.path("alb.log"), 2);
+    let pattern = access_line();
+    for line in &lines {
+        assert!(pattern.is_match(line), "{line}");
+        assert_eq!(fields(line).len(), 34, "{line}");
+        assert!(line.is_ascii());
+    }
+    let agents = lines.iter().filter(|line| line.contains("evil"));
+    for line in agents {
+        assert_eq!(fields(line)[13], "evil\\x22 \\x22x\\x5Cy\\x09z\\xFF");
+    }
+    let unread = lines
+        .iter()
+        .find(|line| line.contains("\"- http://127.0.0.1:"));
+    assert!(
+        unread.is_some_and(|line| line.contains(" 400 - ")),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test]
+async fn types_are_the_albs() {
+    let target = Target::saying("well");
+    let proxy = as_alb(Setup::to([target.address]).https());
+    let client = Http2::connect(proxy.address()).await;
+    assert_eq!(client.get("/").await.0, 200);
+    assert_eq!(proxy.connect_tls().get("/").status(), 200);
+    let lines = lines(&proxy.path("alb.log"), 2);
+    let mut kinds: Vec<_> = lines.iter().map(|line| fields(line)[0].clone()).collect();
+    kinds.sort();
+    assert_eq!(kinds, ["h2", "https"]);
+    for line in &lines {
+        assert!(access_line().is_match(line), "{line}");
+        let fields = fields(line);
+        assert_eq!(fields[14..16], ["TLS_AES_128_GCM_SHA256", "TLSv1.3"]);
+        assert_eq!(fields[18], "example.com");
+    }
+}
+
+fn connection_lines(proxy: &Proxy, count: usize) -> Vec<Value> {
+    let lines = lines(&proxy.path("connections.log"), count);
+    lines
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn every_connection_has_a_line() {
+    let target = Target::saying("well");
+    let proxy = Setup::to([target.address])
+        .with("connection_logs = { path = 'connections.log' }")
+        .start();
+    let mut client = proxy.connect();
+    client.get("/");
+    client.get("/");
+    let line = connection_lines(&proxy, 1).remove(0);
+    assert_eq!(line["client_ip"], "127.0.0.1");
+    assert_eq!(line["listener_port"], proxy.port());
+    assert_eq!(line["ip_address"], "127.0.0.1");
+    for key in [
+        "tls_protocol",
+        "tls_cipher",
+        "tls_handshake_latency",
+        "tls_verify_status",
+    ] {
+        assert!(line[key].is_null(), "{key}");
+    }
+    let records = proxy.log(2);
+    let port = line["client_port"].as_u64().unwrap();
+    for record in records {
+        assert_eq!(record["conn_trace_id"], line["conn_trace_id"]);
+        assert_eq!(record["client_port"], format!("127.0.0.1:{port}"));
+    }
+}
+
+#[test]
+fn what_a_handshake_agreed_on_and_who_the_client_is() {
+    let target = Target::saying("well");
+    let directory = tempfile::tempdir().unwrap();
+    write_authority(directory.path());
+    let ca = directory.path().join("ca.pem").display().to_string();
+    for format in ["json", "alb"] {
+        let proxy = Setup::to([target.address])
+            .https()
+            // Lines of one worker are in their order.
+            .with("workers = 1")
+            .listener(&format!(
+                "mutual_authentication = {{ mode = 'verify', trust_store = '{ca}' }}"
+            ))
+            .with(&format!(
+                "connection_logs = {{ path = 'connections.log', format = '{format}' }}"
+            ))
+            .start();
+        let identity = Identity::of_authority(|params| {
+            params.not_before = date_time_ymd(2023, 9, 21);
+            params.not_after = date_time_ymd(2090, 9, 20);
+            params.serial_number = Some(rcgen::SerialNumber::from_slice(&[0x0A, 0xB1]));
+        });
+        let expired = Identity::of_authority(|params| params.not_after = date_time_ymd(2024, 1, 1));
+        let stranger = Identity::self_signed(|_| ());
+        for shown in [Some(&identity), Some(&expired), Some(&stranger), None] {
+            if let Ok(mut client) = proxy.connect_tls_showing(shown) {
+                // It is told only now.
+                let _ = client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+                let _ = client.response();
+            }
+        }
+        let validity = "NotBefore=2023-09-21T00:00:00Z;NotAfter=2090-09-20T00:00:00Z";
+        if format == "json" {
+            let lines = connection_lines(&proxy, 4);
+            let good = &lines[0];
+            assert_eq!(good["tls_protocol"], "TLSv1.3");
+            assert_eq!(good["tls_cipher"], "TLS_AES_128_GCM_SHA256");
+            assert_eq!(good["tls_keyexchange"], "x25519");
+            assert!(good["tls_handshake_latency"].as_f64().is_some());
+            assert_eq!(good["tls_verify_status"], "Success");
+            assert_eq!(good["leaf_client_cert_subject"], "CN=client.test");
+            assert_eq!(good["leaf_client_cert_serial_number"], "0AB1");
+            assert_eq!(good["leaf_client_cert_validity"], validity);
+            let failed: Vec<_> = lines[1..]
+                .iter()
+                .map(|line| &line["tls_verify_status"])
+                .collect();
+            assert_eq!(
+                failed,
+                [
+                    "Failed:ClientCertExpired",
+                    "Failed:ClientCertUntrusted",
+                    "Failed:ClientCertRejected"
+                ]
+            );
+            assert!(lines[1]["tls_protocol"].is_null());
+            assert_eq!(proxy.log(1).len(), 1, "nobody else had a request");
+        } else {
+            let lines = lines(&proxy.path("connections.log"), 4);
+            let good = fields(&lines[0]);
+            assert_eq!(good.len(), 15);
+            assert_eq!(good[4..6], ["TLSv1.3", "TLS_AES_128_GCM_SHA256"]);
+            assert!(is_seconds(&good[6], 3));
+            assert_eq!(good[7..11], ["CN=client.test", validity, "0AB1", "Success"]);
+            let failed = fields(&lines[1]);
+            assert_eq!(
+                failed[4..11],
+                ["-", "-", "-", "-", "-", "-", "Failed:ClientCertExpired"]
+            );
+        }
+    }
+}
+
+#[test]
+fn every_health_check_has_a_line() {
+    let target = Target::answering(|request| match request.uri() {
+        "/well" => ok("well"),
+        "/ill" => b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        "/gone" => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        _ => b"HTTP/9".to_vec(),
+    });
+    for (path, status, code, reason) in [
+        ("/well", "PASS", "200", "-"),
+        ("/ill", "FAIL", "503", "TargetError"),
+        ("/gone", "FAIL", "404", "ResponseCodeMismatch"),
+        ("/odd", "FAIL", "-", "ConnectionReset"),
+    ] {
+        let proxy = Setup::to([target.address])
+            .group(&format!(
+                "health_check = {{ path = '{path}', interval = 0.2, timeout = 0.2 }}"
+            ))
+            .with("health_check_logs = { path = 'checks.log', format = 'alb' }")
+            .start_unhealthy();
+        let line = lines(&proxy.path("checks.log"), 1).remove(0);
+        let address = target.address.to_string();
+        let fields = fields(&line);
+        assert_eq!(fields.len(), 10, "{line}");
+        assert_eq!(fields[0], "http");
+        assert!(is_seconds(&fields[2], 9), "{line}");
+        assert_eq!(
+            fields[3..8],
+            [address.as_str(), "app", status, code, reason],
+            "{line}"
+        );
+        assert_eq!(fields[9], "127.0.0.1");
+    }
+    let silent = Target::scripted(|connection| connection.rest().map(|_| ()));
+    let proxy = Setup::to([silent.address])
+        .group("health_check = { interval = 0.2, timeout = 0.2 }")
+        .with("health_check_logs = { path = 'checks.log' }")
+        .start_unhealthy();
+    let line = lines(&proxy.path("checks.log"), 1).remove(0);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["reason_code"], "TimedOut");
+    assert_eq!(line["target_group_id"], "app");
+    assert!(line["status_code"].is_null());
+    assert!(line["latency"].as_f64().unwrap() >= 0.2);
+}
