@@ -425,7 +425,7 @@ mod tests {
         let families = metrics.registry.gather();
         assert_eq!(
             families.len(),
-            33,
+            35,
             "every series shows up once it has a value"
         );
         for family in families {
