@@ -1,4 +1,4 @@
-//! The command line: `run`, `check`, `dev-certs`. Exit codes: 0 done, 1 bad configuration or arguments, 2 could not start.
+//! The command line: `run`, `check`, `explain`, `dev-certs`. Exit codes: 0 done, 1 bad configuration or arguments, 2 could not start.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::load_balancer::{self, ReloadError, Running, StartError};
-use crate::{check, config};
+use crate::{check, config, explain};
 
 const BAD_INPUT: u8 = 1;
 const COULD_NOT_START: u8 = 2;
@@ -44,6 +44,15 @@ enum Command {
         config: PathBuf,
         #[arg(long, value_enum, default_value_t = check::Format::Text)]
         format: check::Format,
+    },
+    /// Say what would happen to a request, and why: listener, rule, action, and what the target would see
+    Explain {
+        #[arg(long, value_name = "FILE", default_value = "lintel-proxy.toml")]
+        config: PathBuf,
+        #[arg(long, value_enum, default_value_t = check::Format::Text)]
+        format: check::Format,
+        #[command(flatten)]
+        request: explain::Arguments,
     },
     /// Make a development CA and a certificate for localhost: ca.pem, ca.key, site.pem, site.key
     DevCerts {
@@ -81,6 +90,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             run(config)
         }
         Command::Check { config, format } => check::run(&config, format),
+        Command::Explain {
+            config,
+            format,
+            request,
+        } => explain::run(&config, &request, format),
         Command::DevCerts { directory, names } => dev_certs(&directory, &names),
     }
 }

@@ -51,6 +51,7 @@ pub mod model;
 pub mod config;
 
 mod check;
+mod explain;
 
 pub use command::main;
 

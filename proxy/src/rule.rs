@@ -9,6 +9,7 @@ mod host;
 mod index;
 mod pattern;
 mod transform;
+mod trial;
 
 use std::net::IpAddr;
 
@@ -17,6 +18,7 @@ pub use expression::{Expression, ExpressionError};
 pub(crate) use host::{is_host, without_port};
 pub use pattern::Pattern;
 pub use transform::{Rewrite, RewriteError, TransformError, Transformed, Transforms};
+pub use trial::Trial;
 
 use crate::action::Action;
 use crate::http1::RequestHead;
@@ -272,7 +274,12 @@ mod tests {
             let rules = (1..).zip(rules).map(|(priority, conditions)| rule(priority, conditions));
             let table = RuleTable::new(rules.collect(), forward(0));
             for (host, path) in requests {
-                prop_assert_eq!(selected(&table, &host, &path), scanned(&table, &host, &path), "{} {}", host, path);
+                let found = selected(&table, &host, &path);
+                prop_assert_eq!(found, scanned(&table, &host, &path), "{} {}", host, path);
+                let head = head(&path);
+                let trials = table.trials(&RuleInput { host: &host, head: &head, peer: PEER });
+                let last = trials.last().filter(|trial| trial.mismatch.is_none());
+                prop_assert_eq!(last.map_or(0, |trial| trial.rule.priority), found);
             }
         }
     }

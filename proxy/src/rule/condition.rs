@@ -110,7 +110,10 @@ impl Condition {
 }
 
 /// The lines of that name in order, in visible ASCII. HTTP/2 may spread one Cookie over several (RFC 9113 8.2.3).
-fn header_values<'a>(head: &'a RequestHead, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+pub(super) fn header_values<'a>(
+    head: &'a RequestHead,
+    name: &'a str,
+) -> impl Iterator<Item = Cow<'a, str>> {
     let spread = head.version() == Version::HTTP_2 && Name::of(name.as_bytes()) == Name::Cookie;
     let mut lines = head.fields().named(name);
     let joined = spread.then(|| {

@@ -27,6 +27,7 @@ mod alb_tls;
 mod balance;
 mod bodies;
 mod endings;
+mod explain;
 mod headers;
 mod http1;
 mod http1_clients;
