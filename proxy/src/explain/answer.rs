@@ -1,6 +1,7 @@
 //! What would happen to a request, as values. Pure: a model and a question in, an explanation out.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::Method;
 use lintel_common::server::TlsInfo;
@@ -247,6 +248,8 @@ fn targets_head(
         protocol: rustls::ProtocolVersion::TLSv1_3,
         cipher_suite: rustls::CipherSuite::TLS13_AES_128_GCM_SHA256,
         server_name: None,
+        key_exchange: None,
+        handshake: Duration::ZERO,
         resumed: false,
         client_certificates: Vec::new(),
     });
