@@ -26,6 +26,10 @@ pub mod target_group;
 
 pub mod stickiness;
 
+pub mod secret_keys;
+
+pub mod session_tickets;
+
 pub mod health_check;
 
 pub mod discovery;

@@ -34,7 +34,8 @@ use crate::gateway_error::{self, GatewayError};
 use crate::http1::{RequestHead, ResponseHead};
 use crate::model::{HeaderModification, LoadBalancerSettings, ProtocolVersion};
 use crate::rule::{RuleInput, RuleTable, Transformed, Transforms};
-use crate::stickiness::{Keys, Visit};
+use crate::secret_keys::Keys;
+use crate::stickiness::Visit;
 use crate::target_group::Target;
 
 /// On one connection; as an ALB.

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::log_file;
 use crate::model::Model;
-use crate::stickiness::NoKeys;
+use crate::secret_keys::NoKeys;
 use crate::target_group::TargetGroup;
 
 use control::Control;

@@ -4,7 +4,6 @@
 
 mod app_cookie;
 mod cookie;
-mod keys;
 mod session;
 
 use std::net::SocketAddr;
@@ -12,9 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::http1::Fields;
 use crate::model::Stickiness;
+use crate::secret_keys::Keys;
 use session::{Kind, Session};
-
-pub use keys::{Keys, NoKeys, SHORTEST_SECRET};
 
 const LB_COOKIE: &str = "AWSALB";
 /// The same with `SameSite=None`, for pages of other sites; where both come back it is the one that counts.

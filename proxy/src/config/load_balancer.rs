@@ -14,7 +14,7 @@ use crate::model::{
     DesyncMitigationMode, ForwardedFor, LoadBalancerSettings, LogFormat, LogPath, LogSettings,
     RequestHeaders,
 };
-use crate::stickiness::SHORTEST_SECRET;
+use crate::secret_keys::SHORTEST_SECRET;
 
 const DEFAULT_NAME: &str = "lintel";
 const DEFAULT_ADMIN: SocketAddr =

@@ -41,8 +41,16 @@ impl ClientCertificates {
             &fields.validity,
             &fields.leaf,
         ];
-        ours.iter()
-            .any(|ours| ours.as_bytes().eq_ignore_ascii_case(name))
+        // Some application servers take `_` for `-`.
+        let folded = |byte: u8| match byte {
+            b'_' => b'-',
+            byte => byte.to_ascii_lowercase(),
+        };
+        ours.iter().any(|ours| {
+            ours.bytes()
+                .map(folded)
+                .eq(name.iter().copied().map(folded))
+        })
     }
 }
 

@@ -99,7 +99,7 @@ impl Control {
     /// Takes over what has changed.
     pub(super) async fn look_at_certificates(&mut self) {
         let (model, before) = (self.model.clone(), self.certificates_seen.clone());
-        let tickets = Arc::clone(&self.tickets);
+        let tickets = Arc::clone(&self.secrets.tickets);
         let looking = tokio::task::spawn_blocking(move || {
             let now = see(&model);
             let changed = (now != before).then(|| remade(&model, &before, &now, &tickets));

@@ -24,7 +24,8 @@ use crate::health_check_log::HealthCheckLog;
 use crate::listener::Routes;
 use crate::metrics::Metrics;
 use crate::model::Model;
-use crate::stickiness::Keys;
+
+use crate::secret_keys::Keys;
 use crate::target_group::TargetGroup;
 use crate::worker::{Shared, Socket, Worker};
 use crate::{config, discovery, health_check, socket};
@@ -55,6 +56,13 @@ pub(super) struct RunningGroup {
     trigger: ShutdownTrigger,
 }
 
+/// What seals that clients bring back.
+#[derive(Debug, Clone)]
+pub(super) struct Secrets {
+    pub stickiness: Arc<Keys>,
+    pub tickets: Arc<dyn ProducesTickets>,
+}
+
 pub(super) struct Control {
     pub model: Model,
     pub listeners: HashMap<ListenerKey, RunningListener>,
@@ -63,9 +71,10 @@ pub(super) struct Control {
     /// As in the model's list.
     pub groups: Vec<RunningGroup>,
     pub metrics: Arc<Metrics>,
-    pub tickets: Arc<dyn ProducesTickets>,
     /// Of sticky sessions, where no file has any.
-    pub random_keys: Arc<Keys>,
+    /// Of this process alone.
+    pub random_secrets: Secrets,
+    pub secrets: Secrets,
     /// The files of HTTPS listeners as they were when their TLS was made.
     pub certificates_seen: certificates::Seen,
     pub workers: Vec<Worker>,
@@ -88,7 +97,11 @@ impl Control {
         let overview = Arc::new(ArcSwap::from_pointee(Overview { groups: Vec::new() }));
         let admin = Admin::bind(settings, &metrics, &overview, &shutdown)?;
         let logs = Logs::start(settings, &metrics)?;
-        let (workers, tickets) = (settings.workers, lintel_common::tls::tickets()?);
+        let workers = settings.workers;
+        let random_secrets = Secrets {
+            stickiness: Arc::new(Keys::random()?),
+            tickets: lintel_common::tls::tickets()?,
+        };
         let shared = Shared {
             metrics: Arc::clone(&metrics),
             log: logs.access.clone(),
@@ -104,8 +117,8 @@ impl Control {
             retired: Vec::new(),
             groups: Vec::new(),
             metrics,
-            tickets,
-            random_keys: Arc::new(Keys::random()?),
+            secrets: random_secrets.clone(),
+            random_secrets,
             workers: Vec::new(),
             overview,
             addresses: Vec::new(),
@@ -137,14 +150,20 @@ impl Control {
             group.set_tls(Arc::clone(tls));
         }
         let groups = self.routing_groups(&self.model, &groups, &tls);
-        let keys = self.keys_of(&self.model)?;
+        self.secrets = self.secrets_of(&self.model)?;
         let mut sockets = Vec::new();
         for (key, listener) in keyed(&self.model) {
             let bound = bind(key, self.model.load_balancer.workers, self.holds(key.1))?;
             let address = bound
                 .first()
                 .map_or(SocketAddr::new(key.0, key.1), |(_, address)| *address);
-            let routes = self.routes(&self.model, listener, address.port(), &groups, &keys)?;
+            let routes = self.routes(
+                &self.model,
+                listener,
+                address.port(),
+                &groups,
+                &self.secrets,
+            )?;
             let (running, opened) = RunningListener::open(address, routes, bound);
             self.addresses.push(address);
             self.listeners.insert(key, running);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lintel_common::tls::TargetTls;
 use serde::Serialize;
 
-use super::control::{Control, ListenerKey, RunningGroup, RunningListener, bind, keyed};
+use super::control::{Control, ListenerKey, RunningGroup, RunningListener, Secrets, bind, keyed};
 use super::{ReloadError, StartError, certificates};
 use crate::forward::{Group, RetryBudget};
 use crate::listener::Routes;
@@ -16,7 +16,9 @@ use crate::model::{
     ListenerProtocol, ListenerSettings, LoadBalancerSettings, Model, ProtocolVersion,
     TargetGroupSettings, TargetProtocol,
 };
-use crate::stickiness::Keys;
+
+use crate::secret_keys::{Keys, Purpose};
+use crate::session_tickets::SessionTickets;
 use crate::target_group::TargetGroup;
 
 /// What a reload did, by name.
@@ -42,7 +44,7 @@ impl Control {
         let groups = self.groups_of(&model);
         let tls = target_tls(&model, &groups)?;
         let routing = self.routing_groups(&model, &groups, &tls);
-        let keys = self.keys_of(&model)?;
+        let secrets = self.secrets_of(&model)?;
         self.retired
             .retain(|listener| listener.trigger.is_watched());
         let mut opened = Vec::<(_, (RunningListener, _))>::new();
@@ -50,7 +52,10 @@ impl Control {
         for (key, listener) in keyed(&model) {
             if let Some(running) = self.listeners.get(&key) {
                 let port = running.address.port();
-                replaced.push((key, self.routes(&model, listener, port, &routing, &keys)?));
+                replaced.push((
+                    key,
+                    self.routes(&model, listener, port, &routing, &secrets)?,
+                ));
                 continue;
             }
             let ours = self.holds(key.1) || opened.iter().any(|(_, (other, _))| other.has(key.1));
@@ -58,7 +63,7 @@ impl Control {
             let address = bound
                 .first()
                 .map_or_else(|| (key.0, key.1).into(), |bound| bound.1);
-            let routes = self.routes(&model, listener, address.port(), &routing, &keys)?;
+            let routes = self.routes(&model, listener, address.port(), &routing, &secrets)?;
             opened.push((key, RunningListener::open(address, routes, bound)));
         }
         let changes = self.changes(&model);
@@ -80,6 +85,7 @@ impl Control {
         }
         self.model = model;
         self.certificates_seen = seen;
+        self.secrets = secrets;
         self.publish();
         tracing::info!(?changes, "configuration reloaded");
         Ok(changes)
@@ -125,10 +131,10 @@ impl Control {
     }
 
     /// From the files that the model names; without any those that this process has made for itself.
-    pub(super) fn keys_of(&self, model: &Model) -> Result<Arc<Keys>, StartError> {
+    pub(super) fn secrets_of(&self, model: &Model) -> Result<Secrets, StartError> {
         let files = &model.load_balancer.secret_key_files;
         if files.is_empty() {
-            return Ok(Arc::clone(&self.random_keys));
+            return Ok(self.random_secrets.clone());
         }
         let read = |path: &PathBuf| {
             std::fs::read(path).map_err(|source| StartError::SecretKey {
@@ -137,7 +143,11 @@ impl Control {
             })
         };
         let secrets = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        Ok(Arc::new(Keys::derived(&secrets)?))
+        let tickets = Keys::derived(&secrets, Purpose::SessionTickets)?;
+        Ok(Secrets {
+            stickiness: Arc::new(Keys::derived(&secrets, Purpose::Stickiness)?),
+            tickets: Arc::new(SessionTickets(tickets)),
+        })
     }
 
     pub(super) fn routes(
@@ -146,7 +156,7 @@ impl Control {
         listener: &ListenerSettings,
         port: u16,
         groups: &Arc<[Group]>,
-        keys: &Arc<Keys>,
+        secrets: &Secrets,
     ) -> Result<Routes, StartError> {
         let settings = Arc::new(model.load_balancer.clone());
         let tls = match &listener.protocol {
@@ -154,7 +164,7 @@ impl Control {
             ListenerProtocol::Https(tls) => Some(certificates::make(
                 tls,
                 settings.enable_http2,
-                Arc::clone(&self.tickets),
+                Arc::clone(&secrets.tickets),
             )?),
         };
         Ok(Routes {
@@ -164,7 +174,7 @@ impl Control {
             modification: Arc::clone(&listener.headers),
             rules: listener.rules.clone(),
             groups: Arc::clone(groups),
-            keys: Arc::clone(keys),
+            keys: Arc::clone(&secrets.stickiness),
         })
     }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::secret_keys::Purpose;
 
 const GROUP: &str = "app";
 const HOUR: Duration = Duration::from_secs(3600);
@@ -17,7 +18,7 @@ fn keys(secrets: &[&str]) -> Keys {
         .iter()
         .map(|secret| secret.as_bytes().to_vec())
         .collect();
-    Keys::derived(&secrets).unwrap()
+    Keys::derived(&secrets, Purpose::Stickiness).unwrap()
 }
 
 fn target(text: &str) -> SocketAddr {

@@ -1,18 +1,21 @@
 //! What an ALB does with TLS towards clients, beyond what the handshakes themselves show.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lintel_proxy::config;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, SerialNumber, date_time_ymd};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use super::harness::client::get;
 use super::harness::tls::{
-    Identity, SITE, write_authority, write_certificate, write_certificates, write_revocation_list,
+    Identity, SITE, client_config, write_authority, write_certificate, write_certificates,
+    write_revocation_list,
 };
-use super::harness::{Proxy, Setup, Target, until};
+use super::harness::{Proxy, Setup, Target, Wire, until};
 
 fn warnings(policy: &str) -> Vec<String> {
     let target = Target::saying("well");
@@ -349,5 +352,83 @@ fn a_certificate_that_expires_is_a_warning() {
         [format!(
             "{place}: has expired; clients that look will not connect; renew the certificate"
         )]
+    );
+}
+
+/// A client that remembers sessions: whether it could go on with one.
+fn resumes(proxy: &Proxy, config: &Arc<ClientConfig>) -> bool {
+    let name = ServerName::try_from("example.com").unwrap();
+    let session = ClientConnection::new(Arc::clone(config), name).unwrap();
+    let mut client = Wire::new(StreamOwned::new(session, proxy.stream()));
+    assert_eq!(client.get("/").status(), 200);
+    client.into_stream().conn.handshake_kind() == Some(HandshakeKind::Resumed)
+}
+
+#[test]
+fn a_fleet_that_shares_secrets_resumes_each_others_sessions() {
+    let target = Target::saying("well");
+    let directory = tempfile::tempdir().unwrap();
+    let secret = |name: &str| {
+        let path = directory.path().join(name).display().to_string();
+        std::fs::write(&path, name.repeat(40)).unwrap();
+        path
+    };
+    let (old, new, other) = (secret("old"), secret("new"), secret("other"));
+    let node = |files: &str| {
+        Setup::to([target.address])
+            .https()
+            .with(&format!("secret_key_files = [{files}]"))
+    };
+    let config = client_config(&["http/1.1"]);
+    let first = node(&format!("'{old}'")).start();
+    assert!(!resumes(&first, &config));
+    assert!(resumes(&first, &config));
+    let second = node(&format!("'{new}', '{old}'")).start();
+    assert!(
+        resumes(&second, &config),
+        "sealed with a secret that is still known"
+    );
+    assert!(resumes(&second, &config), "sealed with the new one");
+    let stranger = node(&format!("'{other}'")).start();
+    assert!(!resumes(&stranger, &config));
+    assert!(resumes(&stranger, &config));
+    let alone = Setup::to([target.address]).https().start();
+    assert!(!resumes(&alone, &config));
+
+    // A reload with other secrets counts for tickets too.
+    let config = client_config(&["http/1.1"]);
+    assert!(!resumes(&first, &config));
+    first.reload(&node(&format!("'{other}'"))).unwrap();
+    assert!(!resumes(&first, &config));
+    assert!(resumes(&stranger, &config));
+}
+
+#[test]
+fn the_fields_about_certificates_can_have_other_names_and_stay_the_load_balancers() {
+    let target = Target::saying("well");
+    let directory = tempfile::tempdir().unwrap();
+    write_authority(directory.path());
+    let ca = directory.path().join("ca.pem").display().to_string();
+    let proxy = Setup::to([target.address])
+        .https()
+        .listener(&format!(
+            "mutual_authentication = {{ mode = 'verify', trust_store = '{ca}' }}"
+        ))
+        .listener(
+            "routing_http_request_x_amzn_mtls_clientcert_subject_header_name = 'X-Client-Name'",
+        )
+        .start();
+    let identity = Identity::of_authority(|_| ());
+    let mut client = proxy.connect_tls_showing(Some(&identity)).unwrap();
+    let forged = "GET / HTTP/1.1\r\nHost: example.com\r\nX-Client-Name: CN=admin\r\nx_client_name: CN=root\r\n\
+                  X-Amzn-Mtls-Clientcert-Subject: CN=admin\r\n\r\n";
+    assert_eq!(client.exchange(forged).status(), 200);
+    let seen = target.only_request();
+    assert_eq!(seen.all("X-Client-Name"), ["CN=client.test"]);
+    assert!(!seen.has("x_client_name"));
+    assert!(!seen.has("X-Amzn-Mtls-Clientcert-Subject"));
+    assert_eq!(
+        seen.all("X-Amzn-Mtls-Clientcert-Issuer"),
+        ["CN=Test authority"]
     );
 }

@@ -1,4 +1,4 @@
-//! The keys that seal cookies: derived from secrets that a fleet shares, or random. The first one seals, all of them open, so
+//! The keys that seal cookies and session tickets: derived from secrets that a fleet shares, or random. The first one seals, all of them open, so
 //! that secrets can be exchanged without anybody's session ending.
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
@@ -12,15 +12,28 @@ const KEY: usize = 32;
 const NONCE: usize = 12;
 const TAG: usize = 16;
 
-/// Keeps these keys apart from whatever else comes to be derived from the same secrets.
-const PURPOSE: &[u8] = b"lintel-proxy stickiness 1";
+/// What is derived for one purpose opens nothing of another.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose {
+    Stickiness,
+    SessionTickets,
+}
+
+impl Purpose {
+    fn label(self) -> &'static [u8] {
+        match self {
+            Self::Stickiness => b"lintel-proxy stickiness 1",
+            Self::SessionTickets => b"lintel-proxy session tickets 1",
+        }
+    }
+}
 
 #[derive(Debug)]
 pub struct Keys(Vec<RandomizedNonceKey>);
 
 /// The cryptographic library refused. It says no more.
 #[derive(Debug, thiserror::Error)]
-#[error("keys for sticky sessions cannot be made")]
+#[error("keys for sticky sessions and session tickets cannot be made")]
 pub struct NoKeys(#[from] Unspecified);
 
 /// How much of a key HKDF is to give.
@@ -34,12 +47,13 @@ impl KeyType for Length {
 
 impl Keys {
     /// The newest secret comes first. A line's end behind a secret is none of its bytes: editors put one there.
-    pub fn derived(secrets: &[Vec<u8>]) -> Result<Self, NoKeys> {
+    pub fn derived(secrets: &[Vec<u8>], purpose: Purpose) -> Result<Self, NoKeys> {
+        let label = [purpose.label()];
         let derived = |secret: &Vec<u8>| {
             let mut key = [0; KEY];
             Salt::new(HKDF_SHA256, &[])
                 .extract(secret.trim_ascii_end())
-                .expand(&[PURPOSE], Length)?
+                .expand(&label, Length)?
                 .fill(&mut key)?;
             RandomizedNonceKey::new(&AES_256_GCM_SIV, &key)
         };
@@ -55,11 +69,11 @@ impl Keys {
     }
 
     /// How long so many bytes are once they are sealed.
-    pub(super) const fn sealed_length(plain: usize) -> usize {
+    pub(crate) const fn sealed_length(plain: usize) -> usize {
         NONCE + plain + TAG
     }
 
-    pub(super) fn seal(&self, plain: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn seal(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let mut sealed = Vec::with_capacity(Self::sealed_length(plain.len()));
         sealed.extend_from_slice(plain);
         let key = self.0.first()?;
@@ -69,7 +83,7 @@ impl Keys {
     }
 
     /// What was sealed with one of the keys.
-    pub(super) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
         self.0.iter().find_map(|key| {
             let mut opened = sealed.to_vec();
