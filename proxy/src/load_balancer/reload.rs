@@ -54,7 +54,7 @@ impl Control {
                 let port = running.address.port();
                 replaced.push((
                     key,
-                    self.routes(&model, listener, port, &routing, &secrets)?,
+                    Self::routes(&model, listener, port, &routing, &secrets)?,
                 ));
                 continue;
             }
@@ -63,7 +63,7 @@ impl Control {
             let address = bound
                 .first()
                 .map_or_else(|| (key.0, key.1).into(), |bound| bound.1);
-            let routes = self.routes(&model, listener, address.port(), &routing, &secrets)?;
+            let routes = Self::routes(&model, listener, address.port(), &routing, &secrets)?;
             opened.push((key, RunningListener::open(address, routes, bound)));
         }
         let changes = self.changes(&model);
@@ -151,7 +151,6 @@ impl Control {
     }
 
     pub(super) fn routes(
-        &self,
         model: &Model,
         listener: &ListenerSettings,
         port: u16,
