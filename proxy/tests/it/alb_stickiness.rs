@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use crate::harness::http2::{Http2, empty, request};
+use crate::harness::http2::{Http2, empty, full, request, whole};
+use crate::harness::http2_target::Http2Target;
 use crate::harness::{Gate, Message, Proxy, Setup, Target, Wire, ok, until};
 
 const LB_COOKIE: &str = "stickiness = { enabled = true, cookie_duration = 60 }";
@@ -368,7 +369,7 @@ fn over_tls_and_http2_the_cookies_are_the_same() {
                 set[1].ends_with("; Path=/; SameSite=None; Secure"),
                 "{set:?}"
             );
-            let (_, body) = crate::harness::http2::whole(response).await;
+            let (_, body) = whole(response).await;
             assert_eq!(body, first);
             jar.keep(&set.iter().map(String::as_str).collect::<Vec<_>>());
         }
@@ -589,4 +590,36 @@ fn in_its_group_a_client_has_its_target() {
     for _ in 0..6 {
         assert_eq!(jar.get(&proxy, "/"), mine);
     }
+}
+
+#[tokio::test]
+async fn targets_that_speak_http2_have_sessions_too() {
+    let saying = |name: &'static str| {
+        Http2Target::answering(move |_| Box::pin(async move { http::Response::new(full(name)) }))
+    };
+    let targets = [saying("a"), saying("b")];
+    let proxy = Setup::to(targets.iter().map(|target| target.address))
+        .https()
+        .group("protocol_version = 'HTTP2'")
+        .group("health_check = { interval = 0.2, matcher = '200' }")
+        .group(LB_COOKIE)
+        .start();
+    let client = Http2::connect(proxy.address()).await;
+    let mut jar = Jar::default();
+    let mut names = Vec::new();
+    for _ in 0..4 {
+        let mut request = request("GET", "/", empty());
+        for (name, value) in &jar.0 {
+            let crumb = format!("{name}={value}").parse().unwrap();
+            request.headers_mut().append("cookie", crumb);
+        }
+        let response = client.send(request).await.unwrap();
+        let set = response.headers().get_all("set-cookie").iter();
+        let set: Vec<&str> = set.map(|value| value.to_str().unwrap()).collect();
+        assert_eq!(set.len(), 2);
+        jar.keep(&set);
+        names.push(whole(response).await.1);
+    }
+    assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
+    assert_eq!(proxy.metric(NON_STICKY), 1);
 }

@@ -10,8 +10,8 @@ use lintel_proxy::action::{Action, ContentType, FixedResponse, Forward, Redirect
 use lintel_proxy::config::{self, Loaded};
 use lintel_proxy::http1::RequestHead;
 use lintel_proxy::model::{
-    CertificateFiles, Discovery, ListenerProtocol, LogFormat, LogPath, LogSettings, Matcher, Retry,
-    TargetSettings,
+    Algorithm, CertificateFiles, Discovery, ListenerProtocol, LogFormat, LogPath, LogSettings,
+    Matcher, Retry, TargetSettings,
 };
 use lintel_proxy::rule::RuleInput;
 use proptest::prelude::*;
@@ -98,6 +98,15 @@ fn keys_left_out_have_the_defaults_of_the_reference() {
     assert_eq!(group.deregistration_delay, Duration::from_secs(300));
     assert_eq!(group.retry, Retry::Safe);
     assert_eq!(group.discovery, None);
+    assert_eq!(group.algorithm, Algorithm::RoundRobin);
+    assert_eq!(
+        (group.slow_start, &group.stickiness),
+        (Duration::ZERO, &None)
+    );
+    assert_eq!(group.only_zone, None, "cross-zone load balancing is on");
+    let routing = group.unhealthy_state_routing;
+    assert_eq!(routing.minimum_healthy_targets_count, 1);
+    assert_eq!(routing.minimum_healthy_targets_percentage, None);
     let target = TargetSettings {
         id: IpAddr::from([10, 0, 0, 1]),
         port: 8000,
