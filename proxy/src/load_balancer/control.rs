@@ -157,7 +157,7 @@ impl Control {
             let address = bound
                 .first()
                 .map_or(SocketAddr::new(key.0, key.1), |(_, address)| *address);
-            let routes = self.routes(
+            let routes = Self::routes(
                 &self.model,
                 listener,
                 address.port(),
