@@ -60,7 +60,7 @@ impl Comparison {
     pub(super) fn beginning(&self) -> &[u8] {
         match self {
             Self::Wildcards(pattern) => pattern.beginning(),
-            Self::Regex(_) => &[],
+            Self::Regex(expression) => expression.beginning(),
         }
     }
 
@@ -68,7 +68,7 @@ impl Comparison {
     pub(super) fn ending(&self) -> &[u8] {
         match self {
             Self::Wildcards(pattern) => pattern.ending(),
-            Self::Regex(_) => &[],
+            Self::Regex(expression) => expression.ending(),
         }
     }
 }

@@ -4,7 +4,10 @@
 //! All texts here are visible ASCII: letters, digits and the like mean those of ASCII.
 
 use regex::bytes::{Captures, Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
 use regex_syntax::ast::{self, Ast, Flag, FlagsItemKind};
+use regex_syntax::hir::Look;
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use thiserror::Error;
 
 /// Compiled, and of the automaton that grows while matching: each of as much at most.
@@ -14,6 +17,9 @@ const SIZE_LIMIT: usize = 256 * 1024;
 pub struct Expression {
     regex: Regex,
     case_matters: bool,
+    /// What every matching text begins and ends with, in lower case if case does not matter: often nothing.
+    beginning: Vec<u8>,
+    ending: Vec<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -55,15 +61,31 @@ impl Expression {
                 regex::Error::CompiledTooBig(_) => ExpressionError::TooLarge,
                 error => ExpressionError::Syntax(last_line(&error.to_string())),
             })?;
+        let [beginning, ending] = ends(text).map(|mut end| {
+            if !case_matters {
+                end.make_ascii_lowercase();
+            }
+            end
+        });
         Ok(Self {
             regex,
             case_matters,
+            beginning,
+            ending,
         })
     }
 
     /// As it was written.
     pub fn as_str(&self) -> &str {
         self.regex.as_str()
+    }
+
+    pub(super) fn beginning(&self) -> &[u8] {
+        &self.beginning
+    }
+
+    pub(super) fn ending(&self) -> &[u8] {
+        &self.ending
     }
 
     /// How many groups in parentheses it has.
@@ -80,6 +102,29 @@ impl Expression {
     pub fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text.as_bytes())
     }
+}
+
+/// The literal texts next to a `^` in front and a `$` at the end, by which rules are found; case is as it is written, as
+/// that of a text that matches in another case differs in nothing else.
+fn ends(text: &str) -> [Vec<u8>; 2] {
+    let mut parser = ParserBuilder::new().unicode(false).utf8(false).build();
+    let Ok(parsed) = parser.parse(text) else {
+        return [Vec::new(), Vec::new()];
+    };
+    let literals = |kind| Extractor::new().kind(kind).extract(&parsed);
+    let properties = parsed.properties();
+    let mut ends = [Vec::new(), Vec::new()];
+    if properties.look_set_prefix().contains(Look::Start)
+        && let Some(beginning) = literals(ExtractKind::Prefix).longest_common_prefix()
+    {
+        ends[0] = beginning.to_vec();
+    }
+    if properties.look_set_suffix().contains(Look::End)
+        && let Some(ending) = literals(ExtractKind::Suffix).longest_common_suffix()
+    {
+        ends[1] = ending.to_vec();
+    }
+    ends
 }
 
 /// The crate shows the expression and points into it; what is wrong comes last.
@@ -229,6 +274,34 @@ mod tests {
     }
 
     #[test]
+    fn what_a_matching_text_begins_and_ends_with() {
+        let cases = [
+            ("^/api/v1/[0-9]+$", "/api/v1/", ""),
+            ("^/Exact$", "/Exact", "/Exact"),
+            ("^/v[0-9]/", "/v", ""),
+            (r"^(www|api)[.]Example[.]com$", "", ".Example.com"),
+            ("/api/", "", ""),
+            ("^/a|/b", "", ""),
+            ("^/a|^/ab", "/a", ""),
+            ("^(/a)?", "", ""),
+            ("(?m)^/a$", "", ""),
+            ("a*$", "", ""),
+            ("", "", ""),
+        ];
+        for (regex, beginning, ending) in cases {
+            let expression = Expression::case_sensitive(regex).expect("valid");
+            assert_eq!(expression.beginning(), beginning.as_bytes(), "{regex}");
+            assert_eq!(expression.ending(), ending.as_bytes(), "{regex}");
+            let expression = Expression::case_insensitive(regex).expect("valid");
+            assert_eq!(
+                expression.ending(),
+                ending.to_lowercase().as_bytes(),
+                "{regex}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_in_one_line() {
         let cases = [
             ("a++", "possessive quantifiers are not supported"),
@@ -255,10 +328,26 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
         #[test]
         fn no_text_panics(regex in "[ -~]{0,20}", text in "[ -~]{0,40}") {
             if let Ok(expression) = Expression::case_insensitive(&regex) {
                 expression.matches(&text);
+            }
+        }
+
+        /// Small alphabets, so that many match.
+        #[test]
+        fn a_text_that_matches_has_the_ends(regex in r"[\^]?(\^|[$]|[|]|[(]|[)]|[abA]|[.]|[?*+]|\[aB\]|\(\?-i\)){0,7}[$]?", text in "[abAB]{0,5}") {
+            if let Ok(expression) = Expression::case_sensitive(&regex) && expression.matches(&text) {
+                prop_assert!(text.as_bytes().starts_with(expression.beginning()), "{}", regex);
+                prop_assert!(text.as_bytes().ends_with(expression.ending()), "{}", regex);
+            }
+            if let Ok(expression) = Expression::case_insensitive(&regex) && expression.matches(&text) {
+                let text = text.to_lowercase();
+                prop_assert!(text.as_bytes().starts_with(expression.beginning()), "{}", regex);
+                prop_assert!(text.as_bytes().ends_with(expression.ending()), "{}", regex);
             }
         }
     }
