@@ -75,6 +75,7 @@ pub struct Record {
     status: Option<u16>,
     target_status: Option<u16>,
     error: Option<GatewayError>,
+    error_reason: Option<&'static str>,
     classification: Option<Classification>,
 }
 
@@ -125,6 +126,7 @@ impl Record {
             status: None,
             target_status: None,
             error: None,
+            error_reason: None,
             classification: None,
         }
     }
@@ -208,6 +210,11 @@ impl Record {
     pub fn trace_id(&mut self, value: &[u8]) {
         // Only a line of the log needs it.
         self.trace_id = self.recorder.log.is_some().then(|| value.to_vec());
+    }
+
+    /// What the ALB calls what was wrong with a request that was served all the same.
+    pub fn error_reason(&mut self, token: &'static str) {
+        self.error_reason = Some(token);
     }
 
     /// A target was chosen; called again when another one is tried.

@@ -119,10 +119,22 @@ impl Inbound<'_> {
 }
 
 impl Routes {
-    /// Which of an action's groups has that name.
-    fn group_of(&self, forward: &Forward, name: &str) -> Option<usize> {
-        let mut groups = forward.target_groups.iter().map(|group| group.target_group);
-        groups.find(|group| self.groups[*group].targets.name() == name)
+    /// The group to which the client was bound, if the action has it still; else whichever is drawn.
+    fn group_again(
+        &self,
+        forward: &Forward,
+        visit: &Visit<'_>,
+        record: &mut Record,
+    ) -> Option<usize> {
+        let named = |name: String| {
+            let mut groups = forward.target_groups.iter().map(|group| group.target_group);
+            groups.find(|group| self.groups[*group].targets.name() == name)
+        };
+        let bound = visit.group().and_then(named);
+        if bound.is_none() && visit.has_group_cookie() {
+            record.error_reason("AWSALBTGCookieInvalid");
+        }
+        bound.or_else(|| forward.draw(rand::random))
     }
 }
 
@@ -212,10 +224,11 @@ impl Listener {
                 };
                 let asked = Asked::of(head, host, transformed.as_deref());
                 let visit = inbound.visit(record);
-                let bound = forward.stickiness.and_then(|_| visit.group());
-                let bound = bound.and_then(|name| routes.group_of(forward, &name));
-                let drawn = bound.or_else(|| forward.draw(rand::random));
-                let group = &routes.groups[drawn.ok_or(GatewayError::NoTargetGroup)?];
+                let group = match forward.stickiness {
+                    Some(_) => routes.group_again(forward, &visit, record),
+                    None => forward.draw(rand::random),
+                };
+                let group = &routes.groups[group.ok_or(GatewayError::NoTargetGroup)?];
                 let mut answer = self.forward(group, &asked, inbound, client, record).await?;
                 if let Some(duration) = forward.stickiness
                     && let Some((head, _)) = answer.target()

@@ -74,6 +74,13 @@ impl Visit<'_> {
         Some(session.group)
     }
 
+    /// The client came with a cookie that was to bind it to a group, whatever that says.
+    pub fn has_group_cookie(&self) -> bool {
+        let names = [GROUP_COOKIE_CORS, GROUP_COOKIE];
+        let mut found = names.iter().map(|name| cookie::find(self.request, name));
+        found.any(|value| value.is_some())
+    }
+
     /// Binds the client to a target group.
     pub fn bind_group(&self, group: &str, duration: Duration, response: &mut Fields) {
         let session = Session {

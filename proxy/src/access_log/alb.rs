@@ -166,8 +166,7 @@ fn routing(record: &Record, line: &mut Line<'_>) {
 }
 
 fn rest(record: &Record, line: &mut Line<'_>) {
-    // error_reason
-    line.text(None);
+    line.quoted(record.error_reason, word);
     line.quoted(record.target, address);
     line.quoted(record.target_status, |line, status| {
         line.number(status.into());

@@ -130,11 +130,11 @@ fn routing(record: &Record, json: &mut Json<'_>) {
 }
 
 fn rest(record: &Record, json: &mut Json<'_>) {
-    json.raw(concat!(
-        key!("error_reason"),
-        "null",
-        key!("target_port_list")
-    ));
+    json.raw(key!("error_reason"));
+    json.maybe(record.error_reason, |json, token| {
+        json.text(|json| json.raw(token));
+    });
+    json.raw(key!("target_port_list"));
     target(record, json);
     json.raw(key!("target_status_code_list"));
     json.maybe(record.target_status, |json, status| {

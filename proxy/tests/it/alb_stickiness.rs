@@ -556,6 +556,8 @@ fn a_client_with_its_cookie_comes_back_to_its_group() {
     assert_eq!(proxy.get("/").text(), "other");
     let mut forged = Jar::only(&[("AWSALBTG", &"A".repeat(120)), ("AWSALBTGCORS", "x")]);
     assert_eq!(forged.get(&proxy, "/"), "other");
+    let reasons = |count: usize| proxy.log(count).pop().unwrap()["error_reason"].clone();
+    assert_eq!(reasons(8), "AWSALBTGCookieInvalid");
 
     // The group is no longer in the rule.
     let only_other = Setup::to([app.address])
@@ -567,6 +569,9 @@ fn a_client_with_its_cookie_comes_back_to_its_group() {
         );
     proxy.reload(&only_other).unwrap();
     assert_eq!(jar.get(&proxy, "/"), "other");
+    assert_eq!(reasons(9), "AWSALBTGCookieInvalid");
+    assert_eq!(jar.get(&proxy, "/"), "other");
+    assert_eq!(reasons(10), serde_json::Value::Null);
 }
 
 #[test]

@@ -41,7 +41,7 @@ struct Expected {
     request_creation_time: &'static str,
     actions_executed: Option<&'static str>,
     redirect_url: Option<&'static str>,
-    error_reason: Option<()>,
+    error_reason: Option<&'static str>,
     target_port_list: Option<&'static str>,
     target_status_code_list: Option<&'static str>,
     classification: Option<()>,
