@@ -131,6 +131,10 @@ impl Record {
         }
     }
 
+    fn is_grpc(&self) -> bool {
+        self.connection.http2 && self.request.as_deref().is_some_and(headers::is_grpc)
+    }
+
     pub fn started(&self) -> Instant {
         self.started
     }
@@ -224,7 +228,7 @@ impl Record {
             if self.connection.is_ipv6() {
                 self.recorder.metrics.ipv6_requests.inc();
             }
-            if self.connection.http2 && self.request.as_deref().is_some_and(headers::is_grpc) {
+            if self.is_grpc() {
                 metrics.grpc_request_count.inc();
             }
             self.group = Some(Arc::clone(metrics));

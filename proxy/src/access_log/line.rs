@@ -195,6 +195,7 @@ pub(super) fn kind(record: &Record) -> &'static str {
     match (record.upgraded, connection.tls.is_some(), connection.http2) {
         (true, true, _) => "wss",
         (true, false, _) => "ws",
+        (false, true, true) if record.is_grpc() => "grpcs",
         (false, true, true) => "h2",
         (false, true, false) => "https",
         (false, false, _) => "http",

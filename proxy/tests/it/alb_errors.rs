@@ -318,6 +318,7 @@ async fn a_client_of_grpc_gets_a_status_that_it_understands() {
         assert_eq!(response.headers()[name], value);
     }
     assert_eq!(http2::whole(response).await, (502, "".into()));
+    assert_eq!(proxy.log_line()["type"], "grpcs");
     assert_eq!(
         proxy.metric("grpc_request_count_total{target_group=\"app\"}"),
         1

@@ -1,7 +1,9 @@
 //! What an ALB does to the headers of requests and responses, key by key.
 
+use std::net::TcpStream;
+
 use crate::harness::http2::{self, Http2};
-use crate::harness::{Message, Proxy, Setup, Target, ok};
+use crate::harness::{Message, Proxy, Setup, Target, Wire, ok};
 
 /// What the target sees of a request with these fields, under these keys of `[load_balancer]`.
 #[track_caller]
@@ -380,4 +382,32 @@ fn the_headers_of_a_listener_change_with_a_reload() {
     assert!(!proxy.get("/").has("x-frame-options"));
     proxy.reload(&setup("DENY")).unwrap();
     assert_eq!(proxy.get("/").field("x-frame-options"), Some("DENY"));
+}
+
+#[test]
+fn clients_that_use_ipv6_are_told_of_in_brackets_and_counted() {
+    let target = Target::saying("ok");
+    let proxy = Setup::to([target.address])
+        .with("enable_xff_client_port = true")
+        .more("[[listener]]\naddress = '::1'\nport = 0\ndefault_action = { type = 'forward', target_group = 'app' }")
+        .start();
+    let stream = TcpStream::connect(proxy.running().listeners()[1]).unwrap();
+    let local = stream.local_addr().unwrap().to_string();
+    let mut client = Wire::tcp(stream);
+    let answer = client.get("/");
+    assert_eq!(answer.status(), 200);
+    proxy.get("/");
+    let forwarded = target.requests()[0]
+        .field("x-forwarded-for")
+        .map(str::to_owned);
+    assert!(local.starts_with("[::1]:"));
+    assert_eq!(forwarded, Some(local));
+    let lines = proxy.log(2);
+    let bytes = |line: &serde_json::Value| {
+        line["received_bytes"].as_i64().unwrap() + line["sent_bytes"].as_i64().unwrap()
+    };
+    assert_eq!(proxy.metric("ipv6_request_count_total"), 1);
+    assert_eq!(proxy.metric("ipv6_processed_bytes_total"), bytes(&lines[0]));
+    let both: i64 = lines.iter().map(bytes).sum();
+    assert_eq!(proxy.metric("processed_bytes_total"), both);
 }
