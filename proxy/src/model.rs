@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::header::{HeaderName, HeaderValue};
 use lintel_common::tls::MutualAuthentication;
 
+use crate::http1::fields::is_nearly;
 use crate::rule::RuleTable;
 
 /// Everything one configuration file says.
@@ -147,20 +148,8 @@ impl HeaderModification {
 
     /// Whether one of the names that this listener has for facts about TLS is this one, in any case and with `_` for `-`.
     pub fn names_tls(&self, spelled: &[u8]) -> bool {
-        let fold = |byte: u8| {
-            if byte == b'_' {
-                b'-'
-            } else {
-                byte.to_ascii_lowercase()
-            }
-        };
-        let is = |name: &str| {
-            name.bytes()
-                .map(fold)
-                .eq(spelled.iter().map(|&byte| fold(byte)))
-        };
         let mut names = self.tls_version.iter().chain(&self.tls_cipher_suite);
-        names.any(|name| is(name))
+        names.any(|name| is_nearly(spelled, name))
     }
 }
 

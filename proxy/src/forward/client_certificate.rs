@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate, X509Name};
 
+use crate::http1::fields::is_nearly;
 use crate::model::CertificateFields;
 
 /// How the certificates of a listener's clients are told.
@@ -41,16 +42,7 @@ impl ClientCertificates {
             &fields.validity,
             &fields.leaf,
         ];
-        // Some application servers take `_` for `-`.
-        let folded = |byte: u8| match byte {
-            b'_' => b'-',
-            byte => byte.to_ascii_lowercase(),
-        };
-        ours.iter().any(|ours| {
-            ours.bytes()
-                .map(folded)
-                .eq(name.iter().copied().map(folded))
-        })
+        ours.iter().any(|ours| is_nearly(name, ours))
     }
 }
 

@@ -202,6 +202,16 @@ pub fn is_valid_name(spelled: &[u8]) -> bool {
     token(spelled) == (spelled.len(), true)
 }
 
+/// Whether a name is another one, in any case and with `_` for `-`: some application servers see no difference.
+pub fn is_nearly(spelled: &[u8], name: &str) -> bool {
+    let fold = |byte: u8| match byte {
+        b'_' => b'-',
+        byte => byte.to_ascii_lowercase(),
+    };
+    let spelled = spelled.iter().map(|&byte| fold(byte));
+    name.bytes().map(fold).eq(spelled)
+}
+
 impl Marks {
     const INVALID: u32 = 1 << 31;
 

@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 
 use crate::harness::http2::{self, Http2};
+use crate::harness::tls::{Identity, write_authority};
 use crate::harness::{Message, Proxy, Setup, Target, Wire, ok};
 
 /// What the target sees of a request with these fields, under these keys of `[load_balancer]`.
@@ -192,6 +193,38 @@ fn targets_are_told_of_tls_if_asked_for() {
             assert!(!request.has(name), "{name}");
         }
     }
+}
+
+#[test]
+fn what_is_told_of_clients_certificates_has_the_listeners_names() {
+    let directory = tempfile::tempdir().unwrap();
+    write_authority(directory.path());
+    let store = directory.path().join("ca.pem").display().to_string();
+    let target = Target::saying("ok");
+    let mut setup = Setup::to([target.address]).https().listener(&format!(
+        "mutual_authentication = {{ mode = 'verify', trust_store = '{store}' }}"
+    ));
+    let names = ["serial_number", "issuer", "subject", "validity", "leaf"];
+    for name in names {
+        setup = setup.listener(&format!(
+            "routing_http_request_x_amzn_mtls_clientcert_{name}_header_name = 'X-Own-{name}'"
+        ));
+    }
+    let proxy = setup.start();
+    let identity = Identity::of_authority(|_| ());
+    let mut client = proxy.connect_tls_showing(Some(&identity)).unwrap();
+    let forged = "GET / HTTP/1.1\r\nHost: example.com\r\nx-own-SUBJECT: forged\r\nx_own_subject: forged\r\n\r\n";
+    assert_eq!(client.exchange(forged).status(), 200);
+    let request = target.only_request();
+    for name in names {
+        let spelled = format!("X-Own-{name}");
+        let found = request.fields.iter().filter(|(field, _)| *field == spelled);
+        assert_eq!(found.count(), 1, "{name}");
+    }
+    assert_eq!(request.field("x-own-subject"), Some("CN=client.test"));
+    assert!(!request.has("x_own_subject"));
+    let albs = |field: &&(String, String)| field.0.to_lowercase().contains("mtls");
+    assert_eq!(request.fields.iter().find(albs), None);
 }
 
 #[test]

@@ -282,6 +282,18 @@ fn certificates() {
     let at = |path: &str| directory.path().join(path).display().to_string();
     let cases = [
         (
+            "certificate = { chain = 'certs/site.pem', key = 'certs/site.key' }\nrouting_http_request_x_amzn_tls_version_header_name = 'Host'",
+            vec!["5:55: error: listener[0].routing_http_request_x_amzn_tls_version_header_name: `Host` means something else; choose a name that no other header has".to_owned()],
+        ),
+        (
+            "certificate = { chain = 'certs/site.pem', key = 'certs/site.key' }\nrouting_http_request_x_amzn_tls_version_header_name = 'X A'",
+            vec!["5:55: error: listener[0].routing_http_request_x_amzn_tls_version_header_name: `X A` is not the name of a header; write up to 128 letters, digits, hyphens and underscores, such as \"X-Tls-Version\"".to_owned()],
+        ),
+        (
+            "certificate = { chain = 'certs/site.pem', key = 'certs/site.key' }\nrouting_http_request_x_amzn_tls_version_header_name = 'X-A'\nrouting_http_request_x_amzn_mtls_clientcert_leaf_header_name = 'x-a'",
+            vec!["6:64: error: listener[0].routing_http_request_x_amzn_mtls_clientcert_leaf_header_name: `x-a` is the name of something else here; choose another one".to_owned()],
+        ),
+        (
             "certificate = { chain = 'certs/none.pem', key = 'certs' }",
             vec![
                 format!("4:25: error: listener[0].certificate.chain: {} cannot be read: No such file or directory (os error 2); name a file that exists and that this user may read", at("certs/none.pem")),
