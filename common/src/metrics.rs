@@ -1,14 +1,22 @@
 //! Metrics as text, and gauges that cannot be forgotten. Which series exist is each tier's own business.
 
+use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry, TextEncoder};
 
 /// The media type of [`render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Every series of the registry in Prometheus' text format.
+/// Every series of the registry in Prometheus' text format. A label without a value, which means the same as none, is left
+/// out.
 pub fn render(registry: &Registry) -> String {
+    let mut families = registry.gather();
+    for metric in families.iter_mut().flat_map(MetricFamily::mut_metric) {
+        let mut labels = metric.take_label();
+        labels.retain(|label| !label.value().is_empty());
+        metric.set_label(labels);
+    }
     TextEncoder::new()
-        .encode_to_string(&registry.gather())
+        .encode_to_string(&families)
         .unwrap_or_else(|error| {
             // Only a series of inconsistent labels could do this; the rest of the process is well.
             tracing::error!(%error, "metrics could not be written");
@@ -36,6 +44,22 @@ impl Drop for GaugeGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_without_a_value_is_left_out() {
+        let opts = prometheus::Opts::new("hosts", "Hosts");
+        let gauges = prometheus::IntGaugeVec::new(opts, &["group", "zone"]).unwrap();
+        let registry = Registry::new();
+        registry.register(Box::new(gauges.clone())).unwrap();
+        gauges.with_label_values(&["app", ""]).set(1);
+        gauges.with_label_values(&["app", "a"]).set(2);
+        let text = render(&registry);
+        assert!(text.contains("hosts{group=\"app\"} 1\n"), "{text}");
+        assert!(
+            text.contains("hosts{group=\"app\",zone=\"a\"} 2\n"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn a_guard_gives_back_what_it_took() {

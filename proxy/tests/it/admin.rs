@@ -155,14 +155,8 @@ fn metrics_move_as_the_traffic_does() {
         ("active_connection_count{side=\"target\"}", 1),
         ("new_connection_count_total{side=\"client\"}", 1),
         ("new_connection_count_total{side=\"target\"}", 1),
-        (
-            "healthy_host_count{availability_zone=\"\",target_group=\"app\"}",
-            1,
-        ),
-        (
-            "unhealthy_host_count{availability_zone=\"\",target_group=\"app\"}",
-            0,
-        ),
+        ("healthy_host_count{target_group=\"app\"}", 1),
+        ("unhealthy_host_count{target_group=\"app\"}", 0),
         ("access_log_dropped_total", 0),
     ] {
         assert_eq!(proxy.metric(series), value, "{series}");

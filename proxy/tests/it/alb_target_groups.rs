@@ -101,8 +101,8 @@ fn a_target_that_fails_more_than_its_peers_is_shown_and_gets_less() {
         .group("load_balancing_algorithm_type = 'weighted_random'")
         .group("load_balancing_anomaly_mitigation = 'on'")
         .start();
-    let anomalous = "anomalous_host_count{availability_zone=\"\",target_group=\"app\"}";
-    let mitigated = "mitigated_host_count{availability_zone=\"\",target_group=\"app\"}";
+    let anomalous = "anomalous_host_count{target_group=\"app\"}";
+    let mitigated = "mitigated_host_count{target_group=\"app\"}";
     assert_eq!((proxy.metric(anomalous), proxy.metric(mitigated)), (0, 0));
     let mut client = proxy.connect();
     until("the look at the end of a window", || {
