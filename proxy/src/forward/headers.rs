@@ -46,7 +46,7 @@ pub struct Asked<'a> {
     pub has_new_host: bool,
     /// The host's port is its own, and not the listener's.
     pub keeps_port: bool,
-    pub path_and_query: &'a str,
+    pub path_and_query: &'a [u8],
 }
 
 impl<'a> Asked<'a> {
@@ -58,7 +58,7 @@ impl<'a> Asked<'a> {
             host: new_host.unwrap_or(host),
             has_new_host: new_host.is_some(),
             keeps_port: new_host.is_some_and(|host| without_port(host) != host),
-            path_and_query: new_uri.unwrap_or_else(|| head.path_and_query()),
+            path_and_query: new_uri.map_or_else(|| head.path_and_query_as_sent(), str::as_bytes),
         }
     }
 }
@@ -113,8 +113,12 @@ pub fn to_target(
     let trailers = offers_trailers(fields);
     // What is added is some 250 bytes.
     out.reserve(head.wire_size() + 320);
-    for part in [head.method().as_str(), " ", asked.path_and_query] {
-        out.extend_from_slice(part.as_bytes());
+    for part in [
+        head.method().as_str().as_bytes(),
+        b" ",
+        asked.path_and_query,
+    ] {
+        out.extend_from_slice(part);
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     if fields.get(Name::Host).is_none() {

@@ -172,6 +172,11 @@ impl RequestHead {
         self.fields.text(self.path_and_query)
     }
 
+    /// The same, without a look at whether it is text.
+    pub fn path_and_query_as_sent(&self) -> &[u8] {
+        self.fields.bytes(self.path_and_query)
+    }
+
     /// Whether path and query could have come over HTTP/1.1. False only for a head that came as HTTP types: what these
     /// take is wider.
     pub fn has_plain_target(&self) -> bool {

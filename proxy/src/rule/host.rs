@@ -54,8 +54,12 @@ pub(crate) fn is_host(host: &str) -> bool {
 
 fn is_port(port: &str) -> bool {
     !port.is_empty()
+        && port.len() <= 5
         && port.bytes().all(|byte| byte.is_ascii_digit())
-        && port.parse::<u16>().is_ok()
+        && port
+            .bytes()
+            .fold(0, |number, digit| 10 * number + u32::from(digit - b'0'))
+            <= u16::MAX.into()
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ pub fn host(head: &RequestHead) -> Result<&str, GatewayError> {
     match first {
         None if head.version() < Version::HTTP_11 => Ok(""),
         // What is not ASCII there is no host here.
-        _ => match head.fields().get_text(Name::Host) {
-            Some(host) if is_host(host) => Ok(host),
+        _ => match str::from_utf8(first.unwrap_or_default()) {
+            Ok(host) if is_host(host) => Ok(host),
             _ => Err(GatewayError::InvalidHost),
         },
     }

@@ -222,7 +222,7 @@ fn the_hosts_port_is_the_listeners_or_none() {
             has_new_host: false,
             host,
             keeps_port: false,
-            path_and_query: "/",
+            path_and_query: b"/",
         };
         write_host(&asked, &client, b"Host", &mut out);
         assert_eq!(out, format!("Host: {expected}\r\n").as_bytes());

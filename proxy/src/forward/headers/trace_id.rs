@@ -20,21 +20,19 @@ pub fn trace_id(head: &RequestHead, now: u64, random: u128, merged: &mut Vec<u8>
     };
     let has_root = parts().any(|part| part.starts_with(b"Root="));
     merged.extend_from_slice(if has_root { b"Self=1-" } else { b"Root=1-" });
-    merged.extend_from_slice(&hexadecimal::<8>(now.into()));
+    let [.., t0, t1, t2, t3] = now.to_be_bytes();
+    merged.extend_from_slice(hexadecimal([t0, t1, t2, t3]).as_flattened());
     merged.push(b'-');
-    merged.extend_from_slice(&hexadecimal::<24>(random));
+    let [_, _, _, _, random @ ..] = random.to_be_bytes();
+    merged.extend_from_slice(hexadecimal::<12>(random).as_flattened());
     for part in parts().filter(|part| !part.starts_with(b"Self=")) {
         merged.push(b';');
         merged.extend_from_slice(part);
     }
 }
 
-/// The lowest `N` digits.
-fn hexadecimal<const N: usize>(mut number: u128) -> [u8; N] {
-    let mut digits = [0; N];
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
-        number >>= 4;
-    }
-    digits
+/// Two digits a byte.
+fn hexadecimal<const N: usize>(bytes: [u8; N]) -> [[u8; 2]; N] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.map(|byte| [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]))
 }
