@@ -198,7 +198,7 @@ impl Listener {
             return Err(GatewayError::MethodNotAllowed);
         }
         headers::check(head)?;
-        let host = headers::host(head)?;
+        let host = headers::host(head, routes.settings.request_headers.preserve_host)?;
         let selected = routes.rules.select(&RuleInput {
             host,
             head,

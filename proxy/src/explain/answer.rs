@@ -131,7 +131,7 @@ fn admitted<'h>(model: &Model, head: &'h RequestHead) -> Result<&'h str, Gateway
         return Err(GatewayError::MethodNotAllowed);
     }
     headers::check(head)?;
-    headers::host(head)
+    headers::host(head, model.load_balancer.request_headers.preserve_host)
 }
 
 fn choose(

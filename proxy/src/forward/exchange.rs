@@ -22,7 +22,7 @@ use crate::model::LoadBalancerSettings;
 use crate::target_group::{InFlight, Target};
 
 /// Interim responses before the final one; a target that sends more is out of its mind.
-const MOST_INTERIM: u32 = 16;
+pub(super) const MOST_INTERIM: u32 = 16;
 
 /// A request as its target gets it.
 #[derive(Debug)]

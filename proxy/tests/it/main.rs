@@ -29,6 +29,7 @@ mod bodies;
 mod endings;
 mod explain;
 mod headers;
+mod hostile;
 mod http1;
 mod http1_clients;
 mod http1_endings;

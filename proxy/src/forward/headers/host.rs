@@ -7,28 +7,37 @@ use crate::gateway_error::GatewayError;
 use crate::http1::{Name, RequestHead};
 use crate::rule::{is_host, without_port};
 
-/// The host a request is for, as the client sent it: `:authority` or the absolute URI, else the Host header.
-pub fn host(head: &RequestHead) -> Result<&str, GatewayError> {
+/// The host a request is for, as the client sent it: `:authority` or the absolute URI, else the Host header. `preserved`: the
+/// target gets the Host header as it came, and so that is what counts. Over HTTP/2 both must say the same.
+pub fn host(head: &RequestHead, preserved: bool) -> Result<&str, GatewayError> {
     let mut lines = head.fields().get_all(Name::Host);
-    let (first, more) = (lines.next(), lines.next());
+    let (line, more) = (lines.next(), lines.next());
     if more.is_some() {
         return Err(GatewayError::InvalidHost);
     }
-    if let Some(authority) = head.authority() {
-        return if is_host(authority) {
-            Ok(authority)
-        } else {
-            Err(GatewayError::InvalidHost)
-        };
+    let host = match (head.authority(), line) {
+        (Some(authority), None) => authority,
+        (Some(authority), Some(line)) => {
+            let same = authority.as_bytes().eq_ignore_ascii_case(line);
+            if !same && head.version() == Version::HTTP_2 {
+                return Err(GatewayError::InvalidHost);
+            }
+            if preserved { text(line) } else { authority }
+        }
+        (None, Some(line)) => text(line),
+        (None, None) if head.version() < Version::HTTP_11 => return Ok(""),
+        (None, None) => "",
+    };
+    if is_host(host) {
+        Ok(host)
+    } else {
+        Err(GatewayError::InvalidHost)
     }
-    match first {
-        None if head.version() < Version::HTTP_11 => Ok(""),
-        // What is not ASCII there is no host here.
-        _ => match str::from_utf8(first.unwrap_or_default()) {
-            Ok(host) if is_host(host) => Ok(host),
-            _ => Err(GatewayError::InvalidHost),
-        },
-    }
+}
+
+/// What is not ASCII is no host here.
+fn text(line: &[u8]) -> &str {
+    str::from_utf8(line).unwrap_or_default()
 }
 
 /// Without a port on the standard ports, with the listener's on others, in lower case.

@@ -65,7 +65,7 @@ fn rewritten_for(head: &RequestHead, client: &ClientSide<'_>) -> (RequestHead, R
     let mut out = Vec::new();
     let mut id = Vec::new();
     trace_id(head, 0x1234, 0xabc, &mut id);
-    let asked = Asked::of(head, host(head).unwrap(), None);
+    let asked = Asked::of(head, host(head, false).unwrap(), None);
     let rewritten = to_target(head, &asked, client, &id, &mut out);
     let (head, length) = RequestHead::read(&out).unwrap().expect("a whole head");
     assert_eq!(length, out.len());
@@ -200,11 +200,11 @@ fn the_host_is_one_and_a_host() {
         (&[("host", ":80")], Err(GatewayError::InvalidHost)),
         (&[("host", "a:")], Err(GatewayError::InvalidHost)),
     ] {
-        assert_eq!(host(&head(lines)), expected, "{lines:?}");
+        assert_eq!(host(&head(lines), false), expected, "{lines:?}");
     }
-    assert_eq!(host(&request("GET / HTTP/1.0", &[])), Ok(""));
+    assert_eq!(host(&request("GET / HTTP/1.0", &[]), false), Ok(""));
     let absolute = request("GET http://name:8080/x HTTP/1.1", &[("host", "other")]);
-    assert_eq!(host(&absolute), Ok("name:8080"));
+    assert_eq!(host(&absolute, false), Ok("name:8080"));
 }
 
 #[test]

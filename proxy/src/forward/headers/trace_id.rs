@@ -12,6 +12,10 @@ pub fn trace_id(head: &RequestHead, now: u64, random: u128, merged: &mut Vec<u8>
     let received = received
         .filter(|_| head.wire_size() <= MOST)
         .unwrap_or_default();
+    if received.is_empty() {
+        merged.extend_from_slice(b"Root=1-");
+        return write_id(now, random, merged);
+    }
     let parts = || {
         received
             .split(|byte| *byte == b';')
@@ -20,15 +24,21 @@ pub fn trace_id(head: &RequestHead, now: u64, random: u128, merged: &mut Vec<u8>
     };
     let has_root = parts().any(|part| part.starts_with(b"Root="));
     merged.extend_from_slice(if has_root { b"Self=1-" } else { b"Root=1-" });
-    let [.., t0, t1, t2, t3] = now.to_be_bytes();
-    merged.extend_from_slice(hexadecimal([t0, t1, t2, t3]).as_flattened());
-    merged.push(b'-');
-    let [_, _, _, _, random @ ..] = random.to_be_bytes();
-    merged.extend_from_slice(hexadecimal::<12>(random).as_flattened());
+    write_id(now, random, merged);
     for part in parts().filter(|part| !part.starts_with(b"Self=")) {
         merged.push(b';');
         merged.extend_from_slice(part);
     }
+}
+
+/// `TIME-RANDOM`, in 8 and 24 digits.
+fn write_id(now: u64, random: u128, out: &mut Vec<u8>) {
+    let [.., t0, t1, t2, t3] = now.to_be_bytes();
+    let [_, _, _, _, random @ ..] = random.to_be_bytes();
+    let mut id = [b'-'; 33];
+    id[..8].copy_from_slice(hexadecimal([t0, t1, t2, t3]).as_flattened());
+    id[9..].copy_from_slice(hexadecimal::<12>(random).as_flattened());
+    out.extend_from_slice(&id);
 }
 
 /// Two digits a byte.

@@ -22,9 +22,11 @@ use crate::http1::limits;
 use crate::metrics::Metrics;
 use crate::target_group::Target;
 
-/// What may come of a response before its client takes it, and of all of a connection's.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// What may come of a response before its client takes it.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// The most that HTTP/2 has: clients who do not read what is theirs must not use up what other clients' streams need.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// What may wait of a request until its target takes it.
 const MOST_UNSENT: usize = 64 * 1024;

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
 use http::header::HeaderMap;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
 use super::connections::Held;
 use super::failure;
 use crate::forward::Chosen;
 use crate::forward::client::Http2Stream;
-use crate::forward::exchange::{Failure, Patience};
+use crate::forward::exchange::{Failure, MOST_INTERIM, Patience};
 use crate::gateway_error::GatewayError;
 use crate::http1::{Fields, Length, ResponseHead, limits};
 use crate::model::LoadBalancerSettings;
@@ -31,6 +31,8 @@ pub struct Http2Exchange {
     trailers: Option<HeaderMap>,
     /// Everything of the response has come.
     over: bool,
+    /// Responses before the final one.
+    interim: u32,
     upload: Upload,
     /// Bytes of content, of both directions.
     moved: u64,
@@ -76,6 +78,7 @@ impl Http2Exchange {
             content: None,
             trailers: None,
             over: false,
+            interim: 0,
             upload: Upload {
                 stream,
                 state: if over { State::Sent } else { State::Sending },
@@ -97,6 +100,7 @@ impl Http2Exchange {
         let mut patience = Patience::new(now, 0);
         std::future::poll_fn(|cx| {
             self.poll_send(cx, client).map_err(ours)?;
+            self.poll_interim(cx, client)?;
             match Pin::new(&mut self.response).poll(cx) {
                 Poll::Ready(Ok(response)) => return Poll::Ready(self.head(response)),
                 Poll::Ready(Err(error)) => {
@@ -127,10 +131,34 @@ impl Http2Exchange {
         .await
     }
 
+    /// Passes on what comes before the response.
+    fn poll_interim(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut (dyn Http2Stream + '_),
+    ) -> Result<(), Failure> {
+        // Errors are the response's too, and seen there.
+        while let Poll::Ready(Some(Ok(interim))) = self.response.poll_informational(cx) {
+            self.interim += 1;
+            if self.interim > MOST_INTERIM {
+                return Err(ours(GatewayError::TargetMalformedResponse));
+            }
+            let (parts, ()) = interim.into_parts();
+            if parts.status != StatusCode::CONTINUE
+                && let Ok(head) = ResponseHead::from_http(&parts, &self.method, true)
+            {
+                client.interim(cx, &head);
+            }
+        }
+        Ok(())
+    }
+
     fn head(&mut self, response: http::Response<RecvStream>) -> Result<ResponseHead, Failure> {
         let (parts, content) = response.into_parts();
         self.over = content.is_end_stream();
         let head = ResponseHead::from_http(&parts, &self.method, self.over);
+        // Some have no content by what they are; what comes all the same, if only an end, is nobody's.
+        self.over |= matches!(&head, Ok(head) if head.length() == Length::Empty);
         self.content = Some(content);
         match head {
             Ok(head) if head.fields().size() <= limits::RESPONSE_HEAD => Ok(head),

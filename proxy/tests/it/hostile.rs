@@ -1,0 +1,224 @@
+//! Found by attack: what a hostile client or an odd target of HTTP/2 could do.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+
+use crate::harness::http2::{Http2, empty, full, request};
+use crate::harness::http2_target::Http2Target;
+use crate::harness::{Proxy, Setup, Target, ok};
+
+const SOON: Duration = Duration::from_secs(8);
+
+fn setup(address: SocketAddr, version: &str) -> Setup {
+    Setup::to([address])
+        .https()
+        .with("workers = 1")
+        .group(&format!("protocol_version = '{version}'"))
+}
+
+/// Health is checked elsewhere, in a way that passes.
+fn behind(address: SocketAddr, version: &str) -> (Http2Target, Proxy) {
+    let (health, setup) = with_health(setup(address, version));
+    (health, setup.start())
+}
+
+fn with_health(setup: Setup) -> (Http2Target, Setup) {
+    let health = Http2Target::saying("well");
+    let setup = setup.group(&format!(
+        "health_check = {{ port = {}, interval = 1, protocol = 'HTTP' }}",
+        health.address.port()
+    ));
+    (health, setup)
+}
+
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(SOON, future).await;
+    waited.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}
+
+type Answering = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// An HTTP/2 server frame by frame.
+fn raw(
+    most: Option<u32>,
+    answer: impl Fn(Request<RecvStream>, SendResponse<Bytes>) -> Answering + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = Arc::new(answer);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let answer = Arc::clone(&answer);
+                tokio::spawn(async move {
+                    let mut builder = h2::server::Builder::new();
+                    if let Some(most) = most {
+                        builder.max_concurrent_streams(most);
+                    }
+                    let mut connection = builder.handshake(stream).await.unwrap();
+                    while let Some(Ok((request, respond))) = connection.accept().await {
+                        tokio::spawn(answer(request, respond));
+                    }
+                });
+            }
+        });
+    });
+    address
+}
+
+#[tokio::test]
+async fn slow_readers_do_not_stop_other_clients_of_their_target() {
+    let target = Http2Target::answering(|request| {
+        Box::pin(async move {
+            let size = if request.uri().path() == "/big" {
+                2 * 1024 * 1024
+            } else {
+                32
+            };
+            Response::new(full(vec![b'x'; size]))
+        })
+    });
+    let (_health, proxy) = behind(target.address, "HTTP2");
+    let slow = Http2::connect_with_window(proxy.address(), 65_535).await;
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        let response = slow.send(request("GET", "/big", empty())).await.unwrap();
+        held.push(response);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let other = Http2::connect(proxy.address()).await;
+    let (status, body) = soon("another client's answer", other.get("/small")).await;
+    assert_eq!((status, body.len()), (200, 32));
+}
+
+/// Rules look at the host that the target is shown.
+#[test]
+fn a_preserved_host_is_the_one_that_was_routed_by() {
+    let target = Target::answering(|_| ok("well"));
+    let proxy = Setup::to([target.address])
+        .with("preserve_host_header = true")
+        .rule(1, "{ host_header = ['internal.test'] }", "forbidden")
+        .start();
+    let mut client = proxy.connect();
+    let asked = "GET http://public.test/ HTTP/1.1\r\nHost: internal.test\r\n\r\n";
+    assert_eq!(client.exchange(asked).text(), "forbidden");
+    let asked = "GET http://internal.test/ HTTP/1.1\r\nHost: public.test\r\n\r\n";
+    assert_eq!(client.exchange(asked).text(), "well");
+    assert_eq!(target.only_request().all("Host"), ["public.test"]);
+}
+
+/// RFC 9113 8.3.1
+#[tokio::test]
+async fn a_host_beside_another_authority_is_refused() {
+    let target = Target::answering(|_| ok("well"));
+    for preserve in ["true", "false"] {
+        let proxy = Setup::to([target.address])
+            .https()
+            .with(&format!("preserve_host_header = {preserve}"))
+            .start();
+        let tls = crate::harness::http2::connect(proxy.address()).await;
+        let (sender, connection) = h2::client::handshake(tls).await.unwrap();
+        tokio::spawn(connection);
+        for (host, status) in [("internal.test", 400), ("PUBLIC.test", 200)] {
+            let mut sender = sender.clone().ready().await.unwrap();
+            let asked = Request::get("https://public.test/").header("host", host);
+            let (response, _) = sender.send_request(asked.body(()).unwrap(), true).unwrap();
+            assert_eq!(soon("an answer", response).await.unwrap().status(), status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn content_of_a_204_goes_nowhere() {
+    let address = raw(None, |_, mut respond| {
+        Box::pin(async move {
+            let head = Response::builder().status(204).body(()).unwrap();
+            let mut stream = respond.send_response(head, false).unwrap();
+            let _ = stream.send_data(Bytes::from("surprise"), true);
+        })
+    });
+    let (_health, proxy) = behind(address, "HTTP2");
+    let client = Http2::connect(proxy.address()).await;
+    let response = client.send(request("GET", "/", empty())).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.to_bytes(), "", "with {status}");
+}
+
+#[tokio::test]
+async fn head_and_304_with_a_length_pass() {
+    let address = raw(None, |request, mut respond| {
+        Box::pin(async move {
+            let status = if request.method() == "HEAD" { 200 } else { 304 };
+            let head = Response::builder()
+                .status(status)
+                .header("content-length", "12345")
+                .body(())
+                .unwrap();
+            let late = request.uri().path() == "/late";
+            let mut stream = respond.send_response(head, !late).unwrap();
+            if late {
+                let _ = stream.send_data(Bytes::new(), true);
+            }
+        })
+    });
+    let (_health, proxy) = behind(address, "HTTP2");
+    for (method, path, status) in [
+        ("HEAD", "/", 200),
+        ("GET", "/", 304),
+        ("HEAD", "/late", 200),
+        ("GET", "/late", 304),
+    ] {
+        let client = Http2::connect(proxy.address()).await;
+        let response = soon("a head", client.send(request(method, path, empty()))).await;
+        let response = response.unwrap_or_else(|error| panic!("{method} {path}: {error:?}"));
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(response.headers()["content-length"], "12345");
+        let body = soon("an end", response.into_body().collect()).await;
+        let body = body.unwrap_or_else(|error| panic!("{method} {path}: {error:?}"));
+        assert_eq!(body.to_bytes(), "");
+    }
+}
+
+#[tokio::test]
+async fn interim_responses_of_http2_targets_reach_the_client() {
+    let address = raw(None, |_, mut respond| {
+        Box::pin(async move {
+            let interim = Response::builder()
+                .status(103)
+                .header("link", "</a.css>; rel=preload")
+                .body(())
+                .unwrap();
+            respond.send_informational(interim).unwrap();
+            let head = Response::builder().status(200).body(()).unwrap();
+            let _ = respond.send_response(head, true);
+        })
+    });
+    let (_health, proxy) = behind(address, "HTTP2");
+    let tls = crate::harness::http2::connect(proxy.address()).await;
+    let (sender, connection) = h2::client::handshake(tls).await.unwrap();
+    tokio::spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let asked = Request::get("https://example.com/").body(()).unwrap();
+    let (mut response, _) = sender.send_request(asked, true).unwrap();
+    let interim = soon(
+        "an interim response",
+        std::future::poll_fn(|cx| response.poll_informational(cx)),
+    )
+    .await;
+    assert_eq!(interim.unwrap().unwrap().status(), 103);
+}
