@@ -4,6 +4,8 @@
 
 mod http1;
 mod http2;
+mod own;
+mod routes;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -14,57 +16,33 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::header::{HeaderValue, LOCATION};
+use http::header::LOCATION;
 use http::{Method, Request, Response, Version};
 use lintel_common::server::{Connection, Established, Event, Handler, Ongoing, Options};
 use lintel_common::shutdown::Shutdown;
 
 use crate::access_log::{Record, Recorder};
-use crate::action::{Action, FixedResponse, Forward, Redirect, RedirectInput};
+use crate::action::Action;
 use crate::desync::{Then, Verdict};
 use crate::forward::client::Client;
-use crate::forward::client_certificate::ClientCertificates;
 use crate::forward::exchange::{Exchange, Outgoing};
 use crate::forward::headers::{self, Asked, ClientSide};
 use crate::forward::http1::Http1;
 use crate::forward::http2::{Http2, Http2Exchange};
 use crate::forward::pool::Pool;
 use crate::forward::{Forwarder, Group};
-use crate::gateway_error::{self, GatewayError};
+use crate::gateway_error::GatewayError;
 use crate::http1::{RequestHead, ResponseHead};
-use crate::model::{HeaderModification, LoadBalancerSettings, ProtocolVersion};
-use crate::rule::{RuleInput, RuleTable, Transformed, Transforms};
-use crate::secret_keys::Keys;
+use crate::model::{LoadBalancerSettings, ProtocolVersion};
+use crate::rule::{RuleInput, Transformed, Transforms};
 use crate::stickiness::Visit;
 use crate::target_group::Target;
+use own::{fixed_response, redirect_response};
+
+pub use routes::{Routes, Tls};
 
 /// On one connection; as an ALB.
 const MOST_HTTP2_REQUESTS: u64 = 10_000;
-
-/// What one listener does, as of the last reload. A request keeps the one it began with.
-#[derive(Debug, Clone)]
-pub struct Routes {
-    pub settings: Arc<LoadBalancerSettings>,
-    pub tls: Option<Tls>,
-    /// As bound.
-    pub port: u16,
-    pub modification: Arc<HeaderModification>,
-    pub rules: RuleTable,
-    /// A forward action's index points in here.
-    pub groups: Arc<[Group]>,
-    /// Of sticky sessions.
-    pub keys: Arc<Keys>,
-}
-
-/// What an HTTPS listener has of its files.
-#[derive(Debug, Clone)]
-pub struct Tls {
-    pub config: Arc<rustls::ServerConfig>,
-    /// When the first of its certificates expires, in seconds of Unix time.
-    pub not_after: Option<i64>,
-    /// Where clients are asked for certificates.
-    pub clients: Option<Arc<ClientCertificates>>,
-}
 
 /// One worker's side of a listener.
 #[derive(Debug)]
@@ -115,26 +93,6 @@ impl Inbound<'_> {
             https: self.connection.tls.is_some(),
             now: record.started_at(),
         }
-    }
-}
-
-impl Routes {
-    /// The group to which the client was bound, if the action has it still; else whichever is drawn.
-    fn group_again(
-        &self,
-        forward: &Forward,
-        visit: &Visit<'_>,
-        record: &mut Record,
-    ) -> Option<usize> {
-        let named = |name: String| {
-            let mut groups = forward.target_groups.iter().map(|group| group.target_group);
-            groups.find(|group| self.groups[*group].targets.name() == name)
-        };
-        let bound = visit.group().and_then(named);
-        if bound.is_none() && visit.has_group_cookie() {
-            record.error_reason("AWSALBTGCookieInvalid");
-        }
-        bound.or_else(|| forward.draw(rand::random))
     }
 }
 
@@ -262,7 +220,7 @@ impl Listener {
             address: connection.peer_address(),
             address_port: connection.peer.port(),
             tls: connection.tls.as_ref(),
-            certificates: certificates(routes, connection),
+            certificates: routes.certificates(connection),
             port: routes.port,
             load_balancer: &settings.name,
             headers: settings.request_headers,
@@ -426,17 +384,6 @@ pub fn server_options(settings: &LoadBalancerSettings, active: &prometheus::IntG
     }
 }
 
-/// What targets are told of the client's certificate. Worked out once a connection, which keeps what it began with.
-fn certificates<'r>(
-    routes: &'r Routes,
-    connection: &'r Connection,
-) -> Option<(&'r ClientCertificates, &'r [u8])> {
-    let told = routes.tls.as_ref()?.clients.as_deref()?;
-    let tls = connection.tls.as_ref()?;
-    let lines = || told.lines(&tls.client_certificates).into_boxed_slice();
-    Some((told, connection.kept.get_or_init(lines)))
-}
-
 /// The ALB's matrix of what a client sends and what a group speaks.
 fn is_spoken(version: ProtocolVersion, head: &RequestHead) -> bool {
     let http2 = head.version() == Version::HTTP_2;
@@ -445,46 +392,4 @@ fn is_spoken(version: ProtocolVersion, head: &RequestHead) -> bool {
         ProtocolVersion::Http2 => http2,
         ProtocolVersion::Grpc => http2 && *head.method() == Method::POST,
     }
-}
-
-fn fixed_response(fixed: &FixedResponse) -> Response<Bytes> {
-    let body = Bytes::copy_from_slice(fixed.message_body.as_bytes());
-    let mut response = gateway_error::own(fixed.status_code, body);
-    if let Some(content_type) = fixed.content_type_header() {
-        let content_type = HeaderValue::from_static(content_type);
-        response
-            .headers_mut()
-            .insert(http::header::CONTENT_TYPE, content_type);
-    }
-    response
-}
-
-fn redirect_response(
-    redirect: &Redirect,
-    routes: &Routes,
-    head: &RequestHead,
-    host: &str,
-) -> Result<Response<Bytes>, GatewayError> {
-    let location = redirect.location(&RedirectInput {
-        protocol: if routes.tls.is_some() {
-            "HTTPS"
-        } else {
-            "HTTP"
-        },
-        host: if host.is_empty() {
-            &routes.settings.name
-        } else {
-            host
-        },
-        port: routes.port,
-        path: head.path(),
-        query: head.query().unwrap_or_default(),
-    });
-    if location.len() > Redirect::MAX_LOCATION_LENGTH {
-        return Err(GatewayError::RedirectTooLong);
-    }
-    let location = HeaderValue::try_from(location).map_err(|_| GatewayError::MalformedRequest)?;
-    let mut response = gateway_error::page(redirect.status_code);
-    response.headers_mut().insert(LOCATION, location);
-    Ok(response)
 }

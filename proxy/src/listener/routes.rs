@@ -1,0 +1,70 @@
+//! What one listener does with requests, made of the configuration by every reload.
+
+use std::sync::Arc;
+
+use lintel_common::server::Connection;
+
+use crate::access_log::Record;
+use crate::action::Forward;
+use crate::forward::Group;
+use crate::forward::client_certificate::ClientCertificates;
+use crate::model::{HeaderModification, LoadBalancerSettings};
+use crate::rule::RuleTable;
+use crate::secret_keys::Keys;
+use crate::stickiness::Visit;
+
+/// As of the last reload. A request keeps the one it began with.
+#[derive(Debug, Clone)]
+pub struct Routes {
+    pub settings: Arc<LoadBalancerSettings>,
+    pub tls: Option<Tls>,
+    /// As bound.
+    pub port: u16,
+    pub modification: Arc<HeaderModification>,
+    pub rules: RuleTable,
+    /// A forward action's index points in here.
+    pub groups: Arc<[Group]>,
+    /// Of sticky sessions.
+    pub keys: Arc<Keys>,
+}
+
+/// What an HTTPS listener has of its files.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    pub config: Arc<rustls::ServerConfig>,
+    /// When the first of its certificates expires, in seconds of Unix time.
+    pub not_after: Option<i64>,
+    /// Where clients are asked for certificates.
+    pub clients: Option<Arc<ClientCertificates>>,
+}
+
+impl Routes {
+    /// The group to which the client was bound, if the action has it still; else whichever is drawn.
+    pub(super) fn group_again(
+        &self,
+        forward: &Forward,
+        visit: &Visit<'_>,
+        record: &mut Record,
+    ) -> Option<usize> {
+        let named = |name: String| {
+            let mut groups = forward.target_groups.iter().map(|group| group.target_group);
+            groups.find(|group| self.groups[*group].targets.name() == name)
+        };
+        let bound = visit.group().and_then(named);
+        if bound.is_none() && visit.has_group_cookie() {
+            record.error_reason("AWSALBTGCookieInvalid");
+        }
+        bound.or_else(|| forward.draw(rand::random))
+    }
+
+    /// What targets are told of the client's certificate. Worked out once a connection, which keeps what it began with.
+    pub(super) fn certificates<'r>(
+        &'r self,
+        connection: &'r Connection,
+    ) -> Option<(&'r ClientCertificates, &'r [u8])> {
+        let told = self.tls.as_ref()?.clients.as_deref()?;
+        let tls = connection.tls.as_ref()?;
+        let lines = || told.lines(&tls.client_certificates).into_boxed_slice();
+        Some((told, connection.kept.get_or_init(lines)))
+    }
+}
