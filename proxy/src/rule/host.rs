@@ -4,14 +4,10 @@ use std::net::Ipv6Addr;
 
 /// `host` of `host:port`; an IPv6 address keeps its brackets.
 pub(crate) fn without_port(host: &str) -> &str {
-    // Not `rsplit_once`, which is made for long texts.
-    let colon = host.bytes().rposition(|byte| byte == b':');
-    match colon.and_then(|colon| Some((host.get(..colon)?, host.get(colon + 1..)?))) {
-        Some((name, port))
-            if port.bytes().all(|byte| byte.is_ascii_digit()) && !is_inside_brackets(name) =>
-        {
-            name
-        }
+    // From the end, where a port is: not `rsplit_once`, which is made for long texts.
+    let before_digits = host.bytes().rposition(|byte| !byte.is_ascii_digit());
+    match before_digits.and_then(|at| host.split_at_checked(at)) {
+        Some((name, port)) if port.starts_with(':') && !is_inside_brackets(name) => name,
         _ => host,
     }
 }

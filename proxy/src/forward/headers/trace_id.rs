@@ -43,6 +43,17 @@ fn write_id(now: u64, random: u128, out: &mut Vec<u8>) {
 
 /// Two digits a byte.
 fn hexadecimal<const N: usize>(bytes: [u8; N]) -> [[u8; 2]; N] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.map(|byte| [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]))
+    bytes.map(|byte| PAIRS[usize::from(byte)])
 }
+
+/// The digits of every byte: one look instead of two and what is around them.
+static PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
