@@ -42,6 +42,8 @@ pub enum GatewayError {
     Shutdown,
     #[error("the client sent a request body that ended early")]
     RequestBodyIncomplete,
+    #[error("the connection is from before the listener asked for certificates as it does now")]
+    CertificateNotShown,
     #[error("the target group speaks another version of HTTP than the request needs")]
     ProtocolMismatch,
     #[error("the redirect's Location is longer than 8 KiB")]
@@ -94,6 +96,7 @@ impl GatewayError {
             Self::UnknownTransferEncoding => 501,
             Self::UnsupportedVersion => 505,
             Self::ClientClosed | Self::ClientStalled => 460,
+            Self::CertificateNotShown => 403,
             Self::ProtocolMismatch => 464,
             Self::TooManyForwardedAddresses => 463,
             Self::TargetConnectionFailed
@@ -132,6 +135,7 @@ impl GatewayError {
             Self::RequestTimeout => "request_timeout",
             Self::ClientClosed => "client_closed",
             Self::RequestBodyIncomplete => "request_body_incomplete",
+            Self::CertificateNotShown => "certificate_not_shown",
             Self::ProtocolMismatch => "protocol_mismatch",
             Self::RedirectTooLong => "redirect_too_long",
             Self::Transform(TransformError::InvalidHost) => "transform_invalid_host",
@@ -156,7 +160,8 @@ impl GatewayError {
 
     /// Whether what is left on the client's connection cannot be trusted to be the next request.
     pub fn closes_connection(self) -> bool {
-        matches!(self.status(), 400 | 408 | 413 | 414 | 501 | 505)
+        self == Self::CertificateNotShown
+            || matches!(self.status(), 400 | 408 | 413 | 414 | 501 | 505)
     }
 
     pub fn response(self) -> Response<Bytes> {
@@ -258,6 +263,7 @@ mod tests {
         GatewayError::RequestTimeout,
         GatewayError::ClientClosed,
         GatewayError::RequestBodyIncomplete,
+        GatewayError::CertificateNotShown,
         GatewayError::ProtocolMismatch,
         GatewayError::RedirectTooLong,
         GatewayError::Transform(TransformError::InvalidHost),

@@ -152,6 +152,7 @@ impl Listener {
         if verdict.then == Then::Refuse {
             return Err(GatewayError::DesyncMitigation);
         }
+        routes.certificates(connection)?;
         if matches!(*head.method(), Method::TRACE | Method::CONNECT) {
             return Err(GatewayError::MethodNotAllowed);
         }
@@ -220,7 +221,7 @@ impl Listener {
             address: connection.peer_address(),
             address_port: connection.peer.port(),
             tls: connection.tls.as_ref(),
-            certificates: routes.certificates(connection),
+            certificates: routes.certificates(connection)?,
             port: routes.port,
             load_balancer: &settings.name,
             headers: settings.request_headers,
@@ -346,7 +347,10 @@ impl Handler for Listener {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Accepted => self.recorder.metrics.new_client_connections.inc(),
-            Event::Established { connection } => self.recorder.connection(connection, None),
+            Event::Established { connection } => {
+                self.routes.load().keep_certificate(connection);
+                self.recorder.connection(connection, None);
+            }
             Event::HandshakeFailed { connection, error } => {
                 tracing::debug!(peer = %connection.peer, %error, "TLS handshake failed");
                 self.recorder.metrics.client_tls_negotiation_errors.inc();

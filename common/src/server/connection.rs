@@ -5,6 +5,7 @@
 
 mod http2;
 
+use std::any::Any;
 use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
@@ -50,11 +51,13 @@ pub struct Connection {
     pub peer: SocketAddr,
     pub local: SocketAddr,
     pub tls: Option<TlsInfo>,
+    /// With what the handshake was made.
+    pub tls_config: Option<Arc<rustls::ServerConfig>>,
     pub http2: bool,
     pub accepted_at: Instant,
     peer_address: OnceCell<Box<str>>,
     /// For the handler to keep what it would otherwise work out for each request.
-    pub kept: OnceCell<Box<[u8]>>,
+    pub kept: OnceCell<Box<dyn Any>>,
     activity: Arc<Activity>,
 }
 
@@ -79,6 +82,7 @@ impl Connection {
             peer,
             local,
             tls: None,
+            tls_config: None,
             http2: false,
             accepted_at: Instant::now(),
             peer_address: OnceCell::new(),
@@ -152,7 +156,7 @@ pub(super) async fn run<H: Handler>(
             .http1(established, Rc::new(connection), options, shutdown)
             .await;
     };
-    let stream = match handshake(stream, config, &options, &shutdown).await {
+    let stream = match handshake(stream, Arc::clone(&config), &options, &shutdown).await {
         Ok(stream) => stream,
         Err(error) => {
             return handler.event(Event::HandshakeFailed {
@@ -163,6 +167,7 @@ pub(super) async fn run<H: Handler>(
     };
     let (_, session) = stream.get_ref();
     connection.tls = tls_info(session, connection.accepted_at.elapsed());
+    connection.tls_config = Some(config);
     connection.http2 = session.alpn_protocol() == Some(b"h2");
     if connection.http2 {
         // PING and SETTINGS are bytes too, but nobody's request.

@@ -95,7 +95,9 @@ fn address(text: &str) -> Option<SocketAddr> {
     let address: SocketAddr = text.parse().ok()?;
     let ip = address.ip();
     let possible = address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast();
-    possible.then_some(address)
+    // An address that means nothing elsewhere, or that has another spelling, would be another target by it.
+    let scoped = matches!(address, SocketAddr::V6(address) if address.scope_id() != 0);
+    (possible && !scoped && ip.to_canonical() == ip).then_some(address)
 }
 
 async fn about(body: Incoming) -> Result<About, String> {
@@ -144,6 +146,8 @@ mod tests {
             ("224.0.0.1:80", None),
             ("app:80", None),
             ("", None),
+            ("[fe80::1%3]:80", None),
+            ("[::ffff:10.0.0.1]:80", None),
         ] {
             let expected = address_of.map(|text| text.parse().expect("an address"));
             assert_eq!(address(text), expected, "{text}");

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lintel_common::tls::MutualAuthentication;
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -14,20 +15,20 @@ use crate::http1::fields::is_nearly;
 use crate::model::CertificateFields;
 
 /// How the certificates of a listener's clients are told.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct ClientCertificates {
-    /// Against a trust store; else they are passed through.
-    pub verified: bool,
+    /// How they are asked for.
+    pub mutual: MutualAuthentication,
     pub fields: CertificateFields,
 }
 
 impl ClientCertificates {
     /// The lines for a client that has shown these.
     pub fn lines(&self, chain: &[CertificateDer<'_>]) -> Vec<u8> {
-        if self.verified {
-            verified(chain, &self.fields)
-        } else {
-            passthrough(chain, &self.fields)
+        match self.mutual {
+            MutualAuthentication::Off => Vec::new(),
+            MutualAuthentication::Passthrough => passthrough(chain, &self.fields),
+            MutualAuthentication::Verify(_) => verified(chain, &self.fields),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::access_log::Record;
 use crate::action::Forward;
 use crate::forward::Group;
 use crate::forward::client_certificate::ClientCertificates;
+use crate::gateway_error::GatewayError;
 use crate::model::{HeaderModification, LoadBalancerSettings};
 use crate::rule::RuleTable;
 use crate::secret_keys::Keys;
@@ -57,14 +58,44 @@ impl Routes {
         bound.or_else(|| forward.draw(rand::random))
     }
 
-    /// What targets are told of the client's certificate. Worked out once a connection, which keeps what it began with.
+    /// What targets are told of the client's certificate. It must have been asked for as it is now: what another
+    /// configuration let pass is not what this one calls verified.
     pub(super) fn certificates<'r>(
         &'r self,
         connection: &'r Connection,
-    ) -> Option<(&'r ClientCertificates, &'r [u8])> {
-        let told = self.tls.as_ref()?.clients.as_deref()?;
-        let tls = connection.tls.as_ref()?;
-        let lines = || told.lines(&tls.client_certificates).into_boxed_slice();
-        Some((told, connection.kept.get_or_init(lines)))
+    ) -> Result<Option<(&'r ClientCertificates, &'r [u8])>, GatewayError> {
+        let told = self.tls.as_ref().and_then(|tls| tls.clients.as_deref());
+        let Some(told) = told else {
+            return Ok(None);
+        };
+        let shown = connection.kept.get().and_then(|kept| kept.downcast_ref());
+        match shown {
+            Some(Shown { under, lines }) if **under == *told => Ok(Some((told, lines))),
+            _ => Err(GatewayError::CertificateNotShown),
+        }
     }
+
+    /// The handshake has been made: works out what targets are told, once for all requests.
+    pub(super) fn keep_certificate(&self, connection: &Connection) {
+        if let Some(tls) = &self.tls
+            && let Some(under) = &tls.clients
+            && let Some(shaken) = &connection.tls
+            // Else a reload came between, and nobody knows what was asked for.
+            && connection
+                .tls_config
+                .as_ref()
+                .is_some_and(|with| Arc::ptr_eq(&tls.config, with))
+        {
+            let lines = under.lines(&shaken.client_certificates);
+            let under = Arc::clone(under);
+            // Nobody else keeps anything there.
+            let _ = connection.kept.set(Box::new(Shown { under, lines }));
+        }
+    }
+}
+
+/// Of a connection's client: the lines about its certificate, and how that was asked for.
+struct Shown {
+    under: Arc<ClientCertificates>,
+    lines: Vec<u8>,
 }

@@ -49,13 +49,9 @@ pub(super) fn make(
 
 /// What targets are told of clients' certificates, where they are asked for.
 fn client_certificates(settings: &TlsSettings) -> Option<ClientCertificates> {
-    let verified = match settings.mutual_authentication {
-        MutualAuthentication::Off => return None,
-        MutualAuthentication::Passthrough => false,
-        MutualAuthentication::Verify(_) => true,
-    };
-    Some(ClientCertificates {
-        verified,
+    let mutual = settings.mutual_authentication.clone();
+    (mutual != MutualAuthentication::Off).then(|| ClientCertificates {
+        mutual,
         fields: settings.certificate_fields.clone(),
     })
 }

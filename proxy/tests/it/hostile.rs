@@ -1,8 +1,9 @@
 //! Found by attack: what a hostile client or an odd target of HTTP/2 could do.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use h2::server::SendResponse;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 
-use crate::harness::http2::{Http2, empty, full, request};
+use crate::harness::http2::{Http2, empty, full, request, whole};
 use crate::harness::http2_target::Http2Target;
 use crate::harness::{Proxy, Setup, Target, ok};
 
@@ -221,4 +222,128 @@ async fn interim_responses_of_http2_targets_reach_the_client() {
     )
     .await;
     assert_eq!(interim.unwrap().unwrap().status(), 103);
+}
+
+#[test]
+fn a_certificate_that_nobody_verified_is_not_told_as_verified() {
+    let target = Target::saying("well");
+    let setup = Setup::to([target.address]).https();
+    let proxy = setup
+        .clone()
+        .listener("mutual_authentication = { mode = 'passthrough' }")
+        .start();
+    let forged = crate::harness::tls::Identity::self_signed(|params| {
+        params
+            .distinguished_name
+            .push(rcgen::DnType::OrganizationName, "admins");
+    });
+    let mut client = proxy.connect_tls_showing(Some(&forged)).unwrap();
+    crate::harness::tls::write_authority(proxy.path("ca.pem").parent().unwrap());
+    proxy
+        .reload(
+            &setup.listener("mutual_authentication = { mode = 'verify', trust_store = 'ca.pem' }"),
+        )
+        .unwrap();
+    let _ = client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let _ = client.response();
+    for request in target.requests() {
+        assert_eq!(request.all("X-Amzn-Mtls-Clientcert-Subject"), [""; 0]);
+    }
+}
+
+#[test]
+fn who_has_shown_no_certificate_is_not_served_after_it_is_asked_for() {
+    let target = Target::saying("well");
+    let setup = Setup::to([target.address]).https();
+    let proxy = setup.clone().start();
+    let mut client = proxy.connect_tls();
+    assert_eq!(client.get("/").status(), 200);
+    crate::harness::tls::write_authority(proxy.path("ca.pem").parent().unwrap());
+    proxy
+        .reload(
+            &setup.listener("mutual_authentication = { mode = 'verify', trust_store = 'ca.pem' }"),
+        )
+        .unwrap();
+    let _ = client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let status = client.response().map(|response| response.status()).ok();
+    assert_ne!(status, Some(200));
+}
+
+#[tokio::test]
+async fn a_huge_head_does_not_harm_other_streams() {
+    for size in [20_000, 40_000, 100_000, 400_000] {
+        let address = raw(None, move |request, mut respond| {
+            Box::pin(async move {
+                let path = request.uri().path().to_owned();
+                let mut head = Response::builder().status(200);
+                if path == "/huge" {
+                    for nth in 0..(size / 1000) {
+                        head = head.header(format!("x-{nth}"), "v".repeat(1000));
+                    }
+                }
+                let head = head.body(()).unwrap();
+                let Ok(mut stream) = respond.send_response(head, path == "/huge") else {
+                    return;
+                };
+                if path == "/slow" {
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                    let _ = stream.send_data(Bytes::from("end"), true);
+                } else if path != "/huge" {
+                    let _ = stream.send_data(Bytes::from("end"), true);
+                }
+            })
+        });
+        let (_health, proxy) = behind(address, "HTTP2");
+        let client = Http2::connect(proxy.address()).await;
+        let slow = client.send(request("GET", "/slow", empty())).await.unwrap();
+        let tls = crate::harness::http2::connect(proxy.address()).await;
+        let (sender, connection) = h2::client::Builder::new()
+            .max_header_list_size(10_000_000)
+            .handshake::<_, Bytes>(tls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let mut sender = sender.ready().await.unwrap();
+        let asked = Request::get("https://example.com/huge").body(()).unwrap();
+        let (huge, _) = sender.send_request(asked, true).unwrap();
+        let huge = soon("an answer", huge).await;
+        let huge = huge.map_or(0, |response| response.status().as_u16());
+        let rest = soon("the rest", slow.into_body().collect()).await;
+        assert!(rest.is_ok(), "{size}: {huge}");
+        assert_eq!(huge, if size > 32_768 { 502 } else { 200 }, "{size}");
+    }
+}
+
+/// How many streams it takes is known before it is asked.
+#[tokio::test]
+async fn a_burst_on_a_new_connection_to_a_target_of_few_streams() {
+    let ran = Arc::new(Mutex::new(HashMap::<String, usize>::new()));
+    let counted = Arc::clone(&ran);
+    let target = Http2Target::with_streams(3, move |request| {
+        let counted = Arc::clone(&counted);
+        Box::pin(async move {
+            let path = request.uri().path().to_owned();
+            if request.into_body().collect().await.is_ok() {
+                *counted.lock().unwrap().entry(path).or_default() += 1;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Response::new(full("well"))
+        })
+    });
+    let (_health, proxy) = behind(target.address, "HTTP2");
+    let client = Http2::connect(proxy.address()).await;
+    for round in 0..20 {
+        let calls = (0..30).map(|nth| {
+            let client = &client;
+            async move {
+                let asked = request("POST", &format!("/{round}-{nth}"), full("body"));
+                whole(client.send(asked).await.unwrap()).await.0
+            }
+        });
+        let all = soon("answers", futures_util::future::join_all(calls)).await;
+        assert!(all.iter().all(|&status| status == 200), "{all:?}");
+    }
+    let ran = ran.lock().unwrap();
+    assert_eq!(ran.len(), 600);
+    assert!(ran.values().all(|&times| times == 1));
 }

@@ -108,15 +108,14 @@ impl Connections {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(MOST_UNSENT)
-            .max_header_list_size(limits::RESPONSE_HEAD as u32);
-        let (sender, driver) = match timeout(limit, builder.handshake(stream)).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "no HTTP/2 with a target");
-                return Err(GatewayError::TargetConnectionFailed);
-            }
-            Err(_) => return Err(GatewayError::TargetConnectTimeout),
+            // A larger one is refused by us, so that h2 does not give up the connection of others.
+            .max_header_list_size(16 * limits::RESPONSE_HEAD as u32);
+        let refused = |error: h2::Error| {
+            tracing::debug!(%error, "no HTTP/2 with a target");
+            GatewayError::TargetConnectionFailed
         };
+        let (sender, mut driver) = builder.handshake(stream).await.map_err(refused)?;
+        let pings = driver.ping_pong();
         self.metrics.new_target_connections.inc();
         let connection = Rc::new(Connection {
             sender,
@@ -135,6 +134,13 @@ impl Connections {
                 connection.retired.set(true);
             }
         });
+        // Its settings come before its answer to a ping: how many streams it takes is known then, and that it speaks HTTP/2.
+        if let Some(mut pings) = pings {
+            let answered = timeout(limit, pings.ping(h2::Ping::opaque())).await;
+            answered
+                .map_err(|_| GatewayError::TargetConnectTimeout)?
+                .map_err(refused)?;
+        }
         Ok(connection)
     }
 
