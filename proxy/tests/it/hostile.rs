@@ -347,3 +347,35 @@ async fn a_burst_on_a_new_connection_to_a_target_of_few_streams() {
     assert_eq!(ran.len(), 600);
     assert!(ran.values().all(|&times| times == 1));
 }
+
+#[tokio::test]
+async fn an_upload_that_stalls_does_not_stop_other_clients_of_its_target() {
+    let target = Http2Target::answering(|request| {
+        Box::pin(async move {
+            if request.uri().path() == "/stall" {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                drop(request);
+                return Response::new(empty());
+            }
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            Response::new(full(body.len().to_string()))
+        })
+    });
+    let (_health, proxy) = behind(target.address, "HTTP2");
+    let stalled = Arc::new(Http2::connect(proxy.address()).await);
+    let asked = Arc::clone(&stalled);
+    let stalling = tokio::spawn(async move {
+        asked
+            .send(request("POST", "/stall", full(vec![0; 3_000_000])))
+            .await
+            .is_ok()
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let other = Http2::connect(proxy.address()).await;
+    let (status, _) = soon("a request without a body", other.get("/")).await;
+    assert_eq!(status, 200);
+    let sent = other.send(request("POST", "/other", full(vec![0; 200_000])));
+    let response = soon("another client's upload", sent).await.unwrap();
+    assert_eq!(whole(response).await, (200, Bytes::from("200000")));
+    stalling.abort();
+}

@@ -48,6 +48,8 @@ struct Endpoints {
 struct Connection {
     sender: SendRequest<Bytes>,
     streams: Cell<usize>,
+    /// Streams whose upload its target does not take now.
+    stalled: Cell<usize>,
     /// It takes no more streams: it has ended, is ending, or did not answer.
     retired: Cell<bool>,
     /// Without a stream it may be kept until then.
@@ -60,6 +62,7 @@ struct Connection {
 pub(super) struct Held {
     connection: Rc<Connection>,
     idle_timeout: Duration,
+    stalled: bool,
 }
 
 impl Connections {
@@ -120,6 +123,7 @@ impl Connections {
         let connection = Rc::new(Connection {
             sender,
             streams: Cell::new(0),
+            stalled: Cell::new(0),
             retired: Cell::new(false),
             until: Cell::new(Instant::now()),
             _active: GaugeGuard::new(&self.metrics.active_target_connections),
@@ -167,7 +171,9 @@ impl Endpoints {
         let open = self.open.borrow();
         let has_room = |connection: &&Rc<Connection>| {
             let most = connection.sender.current_max_send_streams();
-            !connection.retired.get() && connection.streams.get() < most
+            // A stalled upload may hold all that its target takes on this connection: others shall not wait behind it.
+            let stalled = connection.stalled.get() > 0;
+            !connection.retired.get() && !stalled && connection.streams.get() < most
         };
         let found = open.iter().find(has_room)?;
         Some(Held::new(found, idle_timeout))
@@ -180,11 +186,23 @@ impl Held {
         Self {
             connection: Rc::clone(connection),
             idle_timeout,
+            stalled: false,
         }
     }
 
     pub(super) fn sender(&self) -> SendRequest<Bytes> {
         self.connection.sender.clone()
+    }
+
+    /// Whether the target takes what there is of the upload.
+    pub(super) fn set_stalled(&mut self, stalled: bool) {
+        let count = &self.connection.stalled;
+        match (self.stalled, stalled) {
+            (false, true) => count.set(count.get() + 1),
+            (true, false) => count.set(count.get() - 1),
+            (false, false) | (true, true) => {}
+        }
+        self.stalled = stalled;
     }
 
     /// No further streams there.
@@ -195,6 +213,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        self.set_stalled(false);
         let connection = &self.connection;
         connection.streams.set(connection.streams.get() - 1);
         connection.until.set(Instant::now() + self.idle_timeout);

@@ -180,7 +180,10 @@ impl Http2Exchange {
         cx: &mut Context<'_>,
         client: &mut (dyn Http2Stream + '_),
     ) -> Result<(), GatewayError> {
-        self.upload.poll(cx, client, &mut self.moved)
+        let polled = self.upload.poll(cx, client, &mut self.moved);
+        let stalled = self.upload.state == State::Sending && !self.upload.waiting.is_empty();
+        self.connection.set_stalled(stalled);
+        polled
     }
 
     /// The next piece of the response; empty only at the end.
