@@ -2,7 +2,6 @@
 //! holds up a request. Lines that are lost are counted, here those that could not be written, by the caller those that
 //! the queue did not take. Lines reach the file within a second and at the stop; those of a worker in their order.
 
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -238,20 +237,26 @@ pub fn shown(value: Option<&str>) -> &str {
     value.unwrap_or("-")
 }
 
-/// A text of an ALB's line, which nobody can end: quotes, backslashes and what is not printable ASCII are written `\xNN`.
+/// A text of an ALB's line.
 pub fn quoted(value: Option<&str>) -> String {
-    let mut text = String::from("\"");
-    for byte in value.unwrap_or("-").bytes() {
+    let mut text = vec![b'"'];
+    escape(value.unwrap_or("-").as_bytes(), &mut text);
+    text.push(b'"');
+    // All of it is ASCII.
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Nobody can end a field or a line: quotes, backslashes and what is not printable ASCII are written `\xNN`.
+pub fn escape(text: &[u8], line: &mut Vec<u8>) {
+    for &byte in text {
         match byte {
             b'"' | b'\\' | 0..=0x1f | 0x7f.. => {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "\\x{byte:02X}");
+                let digit = |half: u8| b"0123456789ABCDEF"[usize::from(half)];
+                line.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
             }
-            _ => text.push(char::from(byte)),
+            _ => line.push(byte),
         }
     }
-    text.push('"');
-    text
 }
 
 #[cfg(test)]

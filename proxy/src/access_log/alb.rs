@@ -10,6 +10,7 @@ use super::Record;
 use super::json::Json;
 use super::line::{self, MOST};
 use crate::http1::Name;
+use crate::log_file;
 
 /// Adds the line of a record that ends `now`.
 pub(super) fn write(record: &Record, now: SystemTime, buffer: &mut Vec<u8>) {
@@ -87,19 +88,8 @@ fn word(line: &mut Json<'_>, word: &str) {
     line.raw(word);
 }
 
-/// Nobody can end a field or a line: quotes, backslashes and what is not printable ASCII are written `\xNN`.
 fn escape(line: &mut Json<'_>, text: &[u8]) {
-    for &byte in text {
-        match byte {
-            b'"' | b'\\' | 0..=0x1f | 0x7f.. => {
-                line.raw("\\x");
-                for digit in [byte >> 4, byte & 15] {
-                    line.0.push(b"0123456789ABCDEF"[usize::from(digit)]);
-                }
-            }
-            _ => line.0.push(byte),
-        }
-    }
+    log_file::escape(text, line.0);
 }
 
 fn sides(record: &Record, now: SystemTime, line: &mut Line<'_>) {
