@@ -14,6 +14,8 @@ use crate::harness::http2_target::{Answer, Http2Target, growing_with_trailers};
 use crate::harness::tls::{TlsFront, write_certificates};
 use crate::harness::{PATIENCE, Proxy, Setup, Target, ok};
 
+mod endings;
+
 const MIB: usize = 1024 * 1024;
 
 fn behind(target: &Http2Target, version: &str) -> Proxy {
@@ -264,130 +266,6 @@ async fn a_targets_limit_on_streams_is_kept() {
         assert_eq!(status, 200);
     }
     assert!(target.open_connections() >= 5, "two streams on each");
-}
-
-#[tokio::test]
-async fn a_target_that_says_goodbye_loses_nothing() {
-    let target = echo();
-    let proxy = behind(&target, "HTTP2");
-    let client = Http2::connect(proxy.address()).await;
-    for nth in 0..30 {
-        // Each method, as nothing that was not taken can have run.
-        let method = ["GET", "POST"][nth % 2];
-        let response = client.send(request(method, "/", full("x"))).await.unwrap();
-        assert_eq!(response.status(), 200);
-        target.go_away();
-    }
-    assert_eq!(requests(&target).len(), 30);
-}
-
-#[tokio::test]
-async fn a_connection_that_breaks_is_replaced() {
-    let target = echo();
-    let proxy = behind(&target, "HTTP2");
-    let client = Http2::connect(proxy.address()).await;
-    for _ in 0..10 {
-        assert_eq!(client.get("/").await.0, 200);
-        target.break_off();
-    }
-}
-
-#[tokio::test]
-async fn a_response_that_breaks_off_is_a_reset_stream() {
-    let target = Http2Target::answering(|_| {
-        Box::pin(async {
-            let (sender, body) = growing();
-            tokio::spawn(async move {
-                let _ = sender.send(Bytes::from("half")).await;
-                tokio::time::sleep(Duration::from_secs(60)).await;
-            });
-            Response::new(body)
-        })
-    });
-    let proxy = setup(&target, "HTTP2")
-        .group("deregistration_delay = 1")
-        .start();
-    let client = Http2::connect(proxy.address()).await;
-    let response = client.send(request("GET", "/", empty())).await.unwrap();
-    let mut pieces = response.into_body();
-    let first = pieces.frame().await.unwrap().unwrap().into_data().unwrap();
-    assert_eq!(first, "half");
-    target.break_off();
-    assert!(pieces.frame().await.unwrap().is_err(), "half is not whole");
-    let record = proxy.log_line();
-    assert_eq!(record["reason"], "target_response_incomplete");
-}
-
-#[tokio::test]
-async fn a_client_that_leaves_cancels_the_targets_work() {
-    let (left, was_left) = tokio::sync::mpsc::unbounded_channel();
-    let mut was_left = was_left;
-    let target = Http2Target::answering(move |request| {
-        let left = left.clone();
-        Box::pin(async move {
-            if request.uri().path() != "/slow" {
-                return Response::new(full("well"));
-            }
-            let (sender, body) = growing();
-            tokio::spawn(async move {
-                sender.closed().await;
-                let _ = left.send(());
-            });
-            Response::new(body)
-        })
-    });
-    let proxy = behind(&target, "HTTP2");
-    let client = Http2::connect(proxy.address()).await;
-    let response = client.send(request("GET", "/slow", empty())).await.unwrap();
-    drop(response);
-    let heard = tokio::time::timeout(PATIENCE, was_left.recv()).await;
-    assert_eq!(heard.unwrap(), Some(()));
-    assert_eq!(client.get("/").await.0, 200, "the connection goes on");
-    let records = proxy.log(2);
-    assert!(
-        records
-            .iter()
-            .any(|record| record["reason"] == "client_closed")
-    );
-}
-
-#[tokio::test]
-async fn a_silent_target_is_504_and_its_connection_is_left() {
-    let target = Http2Target::answering(|request| {
-        Box::pin(async move {
-            if request.uri().path() == "/slow" {
-                tokio::time::sleep(Duration::from_secs(60)).await;
-            }
-            Response::new(full("well"))
-        })
-    });
-    let proxy = setup(&target, "HTTP2")
-        .with("response_timeout = 0.3")
-        .start();
-    let client = Http2::connect(proxy.address()).await;
-    assert_eq!(client.get("/").await.0, 200);
-    let before = proxy.metric("new_connection_count_total{side=\"target\"}");
-    assert_eq!(client.get("/slow").await.0, 504);
-    assert_eq!(client.get("/").await.0, 200);
-    let after = proxy.metric("new_connection_count_total{side=\"target\"}");
-    assert_eq!(after, before + 1, "perhaps nobody is there any more");
-}
-
-#[tokio::test]
-async fn a_target_of_http1_is_502() {
-    let target = Target::answering(|_| ok("HTTP/1.1"));
-    let well = Http2Target::saying("well");
-    let proxy = Setup::to([target.address])
-        .https()
-        .group("protocol_version = 'HTTP2'")
-        .group(&format!(
-            "health_check = {{ port = {}, interval = 0.2 }}",
-            well.address.port()
-        ))
-        .start();
-    let client = Http2::connect(proxy.address()).await;
-    assert_eq!(client.get("/").await.0, 502);
-    assert_eq!(proxy.log_line()["reason"], "target_connection_failed");
 }
 
 #[tokio::test]

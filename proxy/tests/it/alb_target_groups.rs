@@ -1,4 +1,4 @@
-//! alb.md 4, target groups through a running proxy: algorithms, slow start, zones, thresholds, registration.
+//! Target groups through a running proxy: algorithms, slow start, zones, thresholds, registration.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
