@@ -1,6 +1,7 @@
 //! `compare`: what a request costs in Lintel and in its peers, measured side by side on one machine. This is the spine:
 //! what is asked for ([`options`], [`workload`], [`request`]), what runs ([`testbed`]: each [`candidate`] with the
-//! configuration of a [`proxy`], as a [`child`], before the [`targets`]; with [`certificates`], [`ports`] and our [`relay`]), one proxy in one round ([`measurement`] and [`idle`], made of [`generator`], [`tls`] and
+//! configuration of a [`proxy`], perhaps with [`rules`], as a [`child`], before the [`targets`]; with [`certificates`],
+//! [`ports`] and our [`relay`]), one proxy in one round ([`measurement`] and [`idle`], made of [`generator`], [`tls`] and
 //! [`usage`]), rounds until enough of them count ([`rounds`]), what they come to ([`outcome`], [`statistics`],
 //! [`figure`]), and what is told about it ([`progress`], [`report`]).
 //!
@@ -25,6 +26,7 @@ pub(crate) mod relay;
 mod report;
 mod request;
 mod rounds;
+pub(crate) mod rules;
 mod statistics;
 mod targets;
 mod testbed;

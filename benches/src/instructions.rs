@@ -20,7 +20,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use lintel_certs::DevCertificates;
 
-use crate::compare::workload::{WORKLOADS, Workload};
+use crate::compare::rules::Rules;
+use crate::compare::workload::{Kind, WORKLOADS, Workload};
 use crate::origin;
 use baseline::{Baseline, Verdict};
 use callgrind::Costs;
@@ -30,13 +31,14 @@ const COSTS_TOO_MUCH: u8 = 1;
 const COULD_NOT_MEASURE: u8 = 2;
 
 /// Those workloads of `compare` in which a request is all there is to count.
-const COUNTED: [&str; 5] = ["W1", "W2", "W3", "W9", "W9S"];
+const COUNTED: [&str; 8] = ["W1", "W2", "W3", "W9", "W9S", "WRP", "WRH", "WRA"];
 
 /// Requests of the short run.
 const FEW: usize = 512;
 
 const AFTER_HELP: &str = "\
-The workloads are those of `compare`, on as many connections. Needs valgrind, and a build with --release.
+The workloads are those of `compare`, on as many connections; those with 100 rules are counted with one rule too. Needs
+valgrind, and a build with --release.
 
 Exit codes: 0 done, 1 dearer than the baseline allows, 2 could not measure.";
 
@@ -118,8 +120,17 @@ fn run(options: &Options) -> anyhow::Result<bool> {
         options.requests
     )?;
     for workload in workloads {
-        let costs = measure(workload, options, directory.path(), &certificates)
-            .with_context(|| format!("{} could not be measured", workload.name))?;
+        let measure = |rules| {
+            measure(workload, rules, options, directory.path(), &certificates)
+                .with_context(|| format!("{} could not be measured", workload.name))
+        };
+        let (costs, beside) = match workload.kind {
+            Kind::Rules(conditions) => {
+                let one = measure(Some(conditions.one_rule()))?;
+                (measure(Some(conditions.all_rules()))?, Some(one.total))
+            }
+            _ => (measure(None)?, None),
+        };
         let instructions = costs.total / u64::from(options.requests);
         let verdict = baseline
             .as_ref()
@@ -128,7 +139,16 @@ fn run(options: &Options) -> anyhow::Result<bool> {
         let verdict = verdict
             .map(|verdict| verdict.to_string())
             .unwrap_or_default();
-        writeln!(output, "{:<4} {instructions:>9}  {verdict}", workload.name)?;
+        let beside = beside.map_or_else(String::new, |one| {
+            let ratio = costs.total as f64 / one as f64;
+            let one = one / u64::from(options.requests);
+            format!("  {ratio:.2} times that with one rule, {one}")
+        });
+        writeln!(
+            output,
+            "{:<4} {instructions:>9}{beside}  {verdict}",
+            workload.name
+        )?;
         if options.profile {
             write!(
                 output,
@@ -154,13 +174,14 @@ fn run(options: &Options) -> anyhow::Result<bool> {
 /// What the requests cost, without what the program costs besides.
 fn measure(
     workload: &Workload,
+    rules: Option<Rules>,
     options: &Options,
     directory: &Path,
     certificates: &DevCertificates,
 ) -> anyhow::Result<Costs> {
     let count = |requests| {
         let log = options.access_log;
-        count(workload, requests, log, directory, certificates)
+        count(workload, rules, requests, log, directory, certificates)
     };
     let few = count(FEW)?;
     let many = count(FEW + options.requests as usize)?;
@@ -170,6 +191,7 @@ fn measure(
 /// One run.
 fn count(
     workload: &Workload,
+    rules: Option<Rules>,
     requests: usize,
     access_log: bool,
     directory: &Path,
@@ -180,6 +202,7 @@ fn count(
     let settings = proxy::Settings {
         origins: &origin.addresses,
         log: log.as_deref(),
+        rules,
         certificates,
     };
     let mut proxy = Proxy::start(directory, workload, &settings)?;

@@ -14,6 +14,7 @@ use super::ask;
 use super::child::Child;
 use super::options::Options;
 use super::proxy::{Kind, Role, Settings};
+use super::rules::Conditions;
 use super::targets::Probe;
 use super::workload::Workload;
 
@@ -37,6 +38,11 @@ pub(super) fn programs(options: &Options, workloads: &[&Workload]) -> anyhow::Re
         Program::ours(Kind::Lintel)?,
         Program::ours(Kind::LintelLogging)?,
     ];
+    for conditions in Conditions::ALL {
+        for rules in [conditions.one_rule(), conditions.all_rules()] {
+            programs.push(Program::ours(Kind::LintelWithRules(rules))?);
+        }
+    }
     for (kind, file) in options.peers() {
         let program = Program::peer(kind, file)?;
         if kind == Kind::Haproxy {
@@ -130,7 +136,9 @@ impl Candidate {
         Self {
             kind,
             name: name.trim_end().to_owned() + kind.variant(),
-            file: settings.directory.join(kind.file().unwrap_or_default()),
+            file: settings
+                .directory
+                .join(kind.file().unwrap_or_default().as_ref()),
             configuration: kind.configuration(&settings, &version),
             program: file,
             settings,

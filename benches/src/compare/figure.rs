@@ -78,8 +78,8 @@ pub(super) fn columns(workload: &Workload) -> &'static [Figure] {
     match (workload.kind, workload.rate) {
         (Kind::Idle, _) => &OF_IDLE,
         (Kind::WholePath, _) => &WHOLE_PATH,
-        (Kind::Load | Kind::AccessLog, Some(_)) => &AT_A_RATE,
-        (Kind::Load | Kind::AccessLog, None) => &LOAD,
+        (Kind::Load | Kind::AccessLog | Kind::Rules(_), Some(_)) => &AT_A_RATE,
+        (Kind::Load | Kind::AccessLog | Kind::Rules(_), None) => &LOAD,
     }
 }
 

@@ -57,7 +57,7 @@ impl Settings {
         };
         let warm_up = match workload.kind {
             Kind::Idle => WarmUp::Once,
-            Kind::Load | Kind::AccessLog | Kind::WholePath => {
+            Kind::Load | Kind::AccessLog | Kind::Rules(_) | Kind::WholePath => {
                 WarmUp::For(self.duration.mul_f64(WARM_UP_SHARE).max(WARM_UP_LEAST))
             }
         };
@@ -82,7 +82,7 @@ pub(super) fn measure(
 ) -> anyhow::Result<Measurement> {
     let mut measurement = match workload.kind {
         Kind::Idle => idle::measure(workload, testbed, subject, settings)?,
-        Kind::Load | Kind::AccessLog | Kind::WholePath => {
+        Kind::Load | Kind::AccessLog | Kind::Rules(_) | Kind::WholePath => {
             under_load(workload, testbed, subject, settings)?
         }
     };

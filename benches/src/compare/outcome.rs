@@ -203,6 +203,7 @@ impl Outcome {
     pub(super) fn reference_names(&self) -> &'static [&'static str] {
         match self.workload.kind {
             Kind::AccessLog => &["without log"],
+            Kind::Rules(_) => &["one rule"],
             Kind::Load | Kind::WholePath | Kind::Idle => &["best peer", "floor"],
         }
     }
@@ -215,8 +216,8 @@ impl Outcome {
             statistics::cheapest(costs, &of_role)
         };
         let indices = match self.workload.kind {
-            // Without comes first.
-            Kind::AccessLog => [Some(0), None],
+            // Without comes first, and one rule.
+            Kind::AccessLog | Kind::Rules(_) => [Some(0), None],
             Kind::Load | Kind::WholePath | Kind::Idle => {
                 [cheapest(Role::Peer), cheapest(Role::Floor)]
             }

@@ -7,11 +7,14 @@ mod haproxy;
 mod lintel;
 mod nginx;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use lintel::Variant;
 use serde::Serialize;
 
+use super::rules::Rules;
 use super::workload::{self, Workload};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -30,6 +33,7 @@ pub(super) enum Kind {
     Lintel,
     /// The same with an access log.
     LintelLogging,
+    LintelWithRules(Rules),
     Nginx,
     Haproxy,
     /// The same for long bodies.
@@ -69,7 +73,7 @@ impl Role {
 impl Kind {
     pub(super) fn role(self) -> Role {
         match self {
-            Self::Lintel | Self::LintelLogging => Role::Ours,
+            Self::Lintel | Self::LintelLogging | Self::LintelWithRules(_) => Role::Ours,
             Self::Nginx | Self::Haproxy | Self::HaproxyLargeBuffers | Self::Envoy => Role::Peer,
             Self::Relay => Role::Floor,
         }
@@ -78,7 +82,7 @@ impl Kind {
     /// Of the program.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Lintel | Self::LintelLogging => "lintel",
+            Self::Lintel | Self::LintelLogging | Self::LintelWithRules(_) => "lintel",
             Self::Nginx => "nginx",
             Self::Haproxy | Self::HaproxyLargeBuffers => "haproxy",
             Self::Envoy => "envoy",
@@ -90,6 +94,7 @@ impl Kind {
     pub(super) fn variant(self) -> &'static str {
         match self {
             Self::LintelLogging => " with access log",
+            Self::LintelWithRules(rules) => rules.title(),
             Self::HaproxyLargeBuffers => " (64 KiB buffers)",
             Self::Lintel | Self::Nginx | Self::Haproxy | Self::Envoy | Self::Relay => "",
         }
@@ -97,8 +102,15 @@ impl Kind {
 
     pub(super) fn takes_part_in(self, workload: &Workload) -> bool {
         match (workload.kind, self) {
-            (workload::Kind::AccessLog, _) => self.role() == Role::Ours,
-            (_, Self::LintelLogging) => false,
+            (workload::Kind::AccessLog, _) => {
+                matches!(self, Self::Lintel | Self::LintelLogging)
+            }
+            (workload::Kind::Rules(conditions), _) => {
+                [conditions.one_rule(), conditions.all_rules()]
+                    .map(Self::LintelWithRules)
+                    .contains(&self)
+            }
+            (_, Self::LintelLogging | Self::LintelWithRules(_)) => false,
             (_, Self::Haproxy) => !workload.has_long_bodies(),
             (_, Self::HaproxyLargeBuffers) => workload.has_long_bodies(),
             (_, Self::Relay) => workload.has_floor(),
@@ -112,7 +124,9 @@ impl Kind {
             Self::Nginx => "apt-get install nginx",
             Self::Haproxy | Self::HaproxyLargeBuffers => "apt-get install haproxy",
             Self::Envoy => "Debian has no package; name its file by --peers envoy=FILE",
-            Self::Lintel | Self::LintelLogging | Self::Relay => "it is part of this program",
+            Self::Lintel | Self::LintelLogging | Self::LintelWithRules(_) | Self::Relay => {
+                "it is part of this program"
+            }
         }
     }
 
@@ -120,27 +134,36 @@ impl Kind {
     pub(super) fn version_argument(self) -> &'static str {
         match self {
             Self::Nginx | Self::Haproxy | Self::HaproxyLargeBuffers => "-v",
-            Self::Envoy | Self::Lintel | Self::LintelLogging | Self::Relay => "--version",
+            Self::Envoy
+            | Self::Lintel
+            | Self::LintelLogging
+            | Self::LintelWithRules(_)
+            | Self::Relay => "--version",
         }
     }
 
     /// The name of its configuration file; `None` if arguments say all.
-    pub(super) fn file(self) -> Option<&'static str> {
-        match self {
-            Self::Lintel => Some("lintel-proxy.toml"),
-            Self::LintelLogging => Some("lintel-proxy-with-log.toml"),
-            Self::Nginx => Some("nginx.conf"),
-            Self::Haproxy => Some("haproxy.cfg"),
-            Self::HaproxyLargeBuffers => Some("haproxy-large-buffers.cfg"),
-            Self::Envoy => Some("envoy.json"),
-            Self::Relay => None,
-        }
+    pub(super) fn file(self) -> Option<Cow<'static, str>> {
+        let name = match self {
+            Self::Lintel => "lintel-proxy.toml",
+            Self::LintelLogging => "lintel-proxy-with-log.toml",
+            Self::LintelWithRules(rules) => return Some(rules.file().into()),
+            Self::Nginx => "nginx.conf",
+            Self::Haproxy => "haproxy.cfg",
+            Self::HaproxyLargeBuffers => "haproxy-large-buffers.cfg",
+            Self::Envoy => "envoy.json",
+            Self::Relay => return None,
+        };
+        Some(name.into())
     }
 
     pub(super) fn configuration(self, settings: &Settings, version: &str) -> String {
         match self {
-            Self::Lintel => lintel::configuration(settings, false),
-            Self::LintelLogging => lintel::configuration(settings, true),
+            Self::Lintel => lintel::configuration(settings, Variant::Plain),
+            Self::LintelLogging => lintel::configuration(settings, Variant::Logging),
+            Self::LintelWithRules(rules) => {
+                lintel::configuration(settings, Variant::WithRules(rules))
+            }
             Self::Nginx => nginx::configuration(settings, version),
             Self::Haproxy => haproxy::configuration(settings, false),
             Self::HaproxyLargeBuffers => haproxy::configuration(settings, true),
@@ -154,7 +177,9 @@ impl Kind {
         let file = file.display().to_string();
         let workers = settings.workers.to_string();
         let arguments: &[&str] = match self {
-            Self::Lintel | Self::LintelLogging => &["proxy", "run", "--config", &file],
+            Self::Lintel | Self::LintelLogging | Self::LintelWithRules(_) => {
+                &["proxy", "run", "--config", &file]
+            }
             Self::Nginx => &["-c", &file],
             Self::Haproxy | Self::HaproxyLargeBuffers => &["-db", "-f", &file],
             Self::Envoy => {
@@ -186,6 +211,7 @@ impl Kind {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rules::Conditions;
     use super::*;
 
     #[test]
@@ -207,6 +233,7 @@ mod tests {
         for kind in [
             Kind::Lintel,
             Kind::LintelLogging,
+            Kind::LintelWithRules(Conditions::AllKinds.all_rules()),
             Kind::Nginx,
             Kind::Haproxy,
             Kind::HaproxyLargeBuffers,

@@ -9,6 +9,8 @@ use crate::origin;
 pub(crate) enum Request {
     /// Of this path, with the fewest headers.
     Get(&'static str),
+    /// Of little, with what rules look at.
+    Routed,
     /// A page, as a browser asks for it.
     Page,
     /// The application's page of entries, as a browser asks for it.
@@ -31,6 +33,7 @@ impl Request {
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Get(path) => path,
+            Self::Routed => "/small?version=100",
             Self::Page => "/page",
             Self::List => "/",
             Self::Upload => "/upload",
@@ -40,9 +43,14 @@ impl Request {
 
     /// Host and all others, in this order.
     pub(crate) fn headers(self) -> Vec<(&'static str, String)> {
-        let mut headers = vec![("Host", "localhost".to_owned())];
+        let host = match self {
+            Self::Routed => "www.service-100.example.com",
+            _ => "localhost",
+        };
+        let mut headers = vec![("Host", host.to_owned())];
         match self {
             Self::Get(_) => {}
+            Self::Routed => headers.extend(ROUTED.map(|(name, value)| (name, value.to_owned()))),
             Self::Page | Self::List => {
                 headers.extend(BROWSER.map(|(name, value)| (name, value.to_owned())));
                 headers.push(("Cookie", cookies()));
@@ -81,6 +89,7 @@ impl Request {
         match self {
             Self::Upload => Some(UPLOADED),
             Self::List => None,
+            Self::Routed => origin::content("/small"),
             Self::Get(_) | Self::Page | Self::Frame => origin::content(self.path()),
         }
     }
@@ -99,6 +108,14 @@ const UPGRADE: [(&str, &str); 4] = [
 ];
 pub(crate) const WEBSOCKET_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+const ROUTED: [(&str, &str); 3] = [
+    ("User-Agent", USER_AGENT),
+    ("Accept", "*/*"),
+    ("X-Tenant", "tenant-100"),
+];
+
+const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
+
 /// With Host and Cookie, 20 headers.
 const BROWSER: [(&str, &str); 18] = [
     ("Connection", "keep-alive"),
@@ -111,10 +128,7 @@ const BROWSER: [(&str, &str); 18] = [
     ("sec-ch-ua-platform", "\"Linux\""),
     ("DNT", "1"),
     ("Upgrade-Insecure-Requests", "1"),
-    (
-        "User-Agent",
-        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-    ),
+    ("User-Agent", USER_AGENT),
     (
         "Accept",
         "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
@@ -186,6 +200,7 @@ mod tests {
         for (request, length) in [
             (Request::Get("/small"), 128),
             (Request::Get("/large"), 1 << 20),
+            (Request::Routed, 128),
             (Request::Page, 8192),
             (Request::Upload, 7),
         ] {

@@ -22,7 +22,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Outcome> {
     let rounds = match workload.kind {
         Kind::Idle => rounds.min(MOST_IDLE_ROUNDS),
-        Kind::Load | Kind::AccessLog | Kind::WholePath => rounds,
+        Kind::Load | Kind::AccessLog | Kind::Rules(_) | Kind::WholePath => rounds,
     };
     let subjects = testbed.subjects(workload);
     let entrants = subjects.iter().map(|&subject| Entrant {

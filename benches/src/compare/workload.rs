@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use serde::Serialize;
 
 use super::request::Request;
+use super::rules::Conditions;
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Workload {
@@ -31,6 +32,8 @@ pub(crate) enum Kind {
     Load,
     /// The same, of ourselves with and without an access log.
     AccessLog,
+    /// The same, of ourselves with one rule and with a hundred.
+    Rules(Conditions),
     /// They ask the whole application: app servers and a database.
     WholePath,
     /// Each asks once and stays, and what that takes of memory is measured.
@@ -66,6 +69,13 @@ pub(crate) enum Unit {
     KibibytesPerConnection,
 }
 
+/// A hundred rules beside one.
+const RULES: Workload = Workload {
+    kind: Kind::Rules(Conditions::AllKinds),
+    request: Request::Routed,
+    ..BASE
+};
+
 const RATE: NonZeroU32 = NonZeroU32::new(4000).expect("it is not zero");
 
 /// What most workloads are like.
@@ -83,7 +93,7 @@ const BASE: Workload = Workload {
 };
 
 /// All of them, in the order in which they run.
-pub(crate) static WORKLOADS: [Workload; 21] = [
+pub(crate) static WORKLOADS: [Workload; 24] = [
     Workload {
         name: "W1",
         short: "HTTP, small",
@@ -256,6 +266,26 @@ pub(crate) static WORKLOADS: [Workload; 21] = [
         kind: Kind::AccessLog,
         ..BASE
     },
+    Workload {
+        name: "WRP",
+        short: "rules, path and host",
+        title: "a GET of 128 bytes matched by the last of 100 rules of paths and hosts, ourselves with that one alone and with all",
+        kind: Kind::Rules(Conditions::PathsAndHosts),
+        ..RULES
+    },
+    Workload {
+        name: "WRH",
+        short: "rules, headers",
+        title: "the same with conditions on headers",
+        kind: Kind::Rules(Conditions::Headers),
+        ..RULES
+    },
+    Workload {
+        name: "WRA",
+        short: "rules, all kinds",
+        title: "the same with all kinds of conditions",
+        ..RULES
+    },
 ];
 
 impl Workload {
@@ -276,7 +306,7 @@ impl Workload {
     /// A relay passes on what it gets, so it knows no TLS; and it opens a connection to a target for each of a client's,
     /// which proxies need not.
     pub(crate) fn has_floor(&self) -> bool {
-        self.kind != Kind::AccessLog
+        matches!(self.kind, Kind::Load | Kind::Idle | Kind::WholePath)
             && !self.protocol.is_encrypted()
             && self.lifetime == Lifetime::Kept
     }

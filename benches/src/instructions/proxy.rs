@@ -14,6 +14,7 @@ use lintel_common::leash;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::callgrind::{self, Costs};
+use crate::compare::rules::Rules;
 use crate::compare::workload::Workload;
 
 pub(super) const TARGETS: usize = 3;
@@ -39,6 +40,7 @@ pub(super) struct Settings<'s> {
     pub(super) origins: &'s [SocketAddr],
     /// Its access log, if it is to write one.
     pub(super) log: Option<&'s Path>,
+    pub(super) rules: Option<Rules>,
     pub(super) certificates: &'s DevCertificates,
 }
 
@@ -147,12 +149,15 @@ fn configuration(address: SocketAddr, admin: SocketAddr, settings: &Settings<'_>
         let path = path.display();
         format!("access_logs = {{ path = '{path}', format = 'json' }}\n")
     });
+    let rules = settings
+        .rules
+        .map_or_else(String::new, |rules| rules.toml("origin"));
     format!(
         "[load_balancer]\nname = 'instructions'\nworkers = 1\nadmin = '{admin}'\nshutdown_timeout = 10\n{log}\n\
          [[target_group]]\nname = 'origin'\nport = 80\ntargets = [{targets}]\n\
          health_check = {{ path = '/health', interval = 300 }}\n\n\
          [[listener]]\naddress = '{ip}'\nport = {port}\n\
-         default_action = {{ type = 'forward', target_group = 'origin' }}\n",
+         default_action = {{ type = 'forward', target_group = 'origin' }}\n{rules}",
         targets = targets.join(", "),
         ip = address.ip(),
         port = address.port(),

@@ -201,6 +201,22 @@ fn the_access_log_is_compared_with_none() {
 }
 
 #[test]
+fn a_hundred_rules_are_compared_with_one() {
+    let run = run(&["--workload", "WRP", "WRH", "WRA", "--peers", "none"]);
+    assert_eq!(run.code(), 0, "{}{}", run.stderr(), run.markdown);
+    let workloads = run.report["workloads"].as_array().unwrap();
+    assert_eq!(workloads.len(), 3);
+    for workload in workloads {
+        let mut names = names(workload);
+        names.sort_unstable();
+        assert_eq!(names, ["lintel with 100 rules", "lintel with one rule"]);
+        for row in workload["rows"].as_array().unwrap() {
+            assert!(row["ratios"]["one rule"]["median"].as_f64().unwrap() > 0.0);
+        }
+    }
+}
+
+#[test]
 fn idle_connections_are_held_and_let_go() {
     let run = run(&["--workload", "W6H", "--peers", "none"]);
     assert_eq!(run.code(), 0, "{}{}", run.stderr(), run.markdown);

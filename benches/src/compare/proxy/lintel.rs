@@ -4,17 +4,28 @@
 use std::net::SocketAddr;
 
 use super::Settings;
+use crate::compare::rules::Rules;
 
-/// `logs`: with an access log in JSON to a file.
-pub(super) fn configuration(settings: &Settings, logs: bool) -> String {
-    let log = if logs {
-        let file = settings.directory.join("access.log");
-        format!(
-            "access_logs = {{ path = \"{}\", format = \"json\" }}\n",
-            file.display()
-        )
-    } else {
-        String::new()
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Variant {
+    Plain,
+    /// With an access log in JSON to a file.
+    Logging,
+    /// Of the listener without TLS.
+    WithRules(Rules),
+}
+
+pub(super) fn configuration(settings: &Settings, variant: Variant) -> String {
+    let log = match variant {
+        Variant::Logging => {
+            let file = settings.directory.join("access.log").display().to_string();
+            format!("access_logs = {{ path = \"{file}\", format = \"json\" }}\n")
+        }
+        Variant::Plain | Variant::WithRules(_) => String::new(),
+    };
+    let rules = match variant {
+        Variant::WithRules(rules) => rules.toml("origin"),
+        Variant::Plain | Variant::Logging => String::new(),
     };
     let targets: Vec<String> = settings
         .origins
@@ -38,7 +49,7 @@ address = "{http_address}"
 port = {http_port}
 protocol = "HTTP"
 default_action = {{ type = "forward", target_group = "origin" }}
-
+{rules}
 [[listener]]
 address = "{https_address}"
 port = {https_port}
