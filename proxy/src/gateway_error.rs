@@ -316,19 +316,21 @@ mod tests {
     /// Lengths as seen on the wire of an ALB: 92 bytes and twice the title.
     #[test]
     fn pages_have_the_albs_shape() {
-        for (status, length) in [
-            (301, 134),
-            (302, 110),
-            (400, 122),
-            (408, 132),
-            (502, 122),
-            (503, 162),
-            (504, 132),
-            (460, 98),
+        for (status, title, length) in [
+            (301, "301 Moved Permanently", 134),
+            (302, "302 Found", 110),
+            (400, "400 Bad Request", 122),
+            (408, "408 Request Time-out", 132),
+            (502, "502 Bad Gateway", 122),
+            (503, "503 Service Temporarily Unavailable", 162),
+            (504, "504 Gateway Time-out", 132),
+            (460, "460", 98),
         ] {
             let page = page(status);
             assert_eq!(page.status().as_u16(), status);
-            assert_eq!(page.body().len(), length, "{status}");
+            let text = str::from_utf8(page.body()).unwrap();
+            assert_eq!(text.matches(&format!(">{title}<")).count(), 2, "{text}");
+            assert_eq!(text.len(), length, "{status}");
             assert_eq!(page.headers()["server"], "lintel");
             assert_eq!(page.headers()["content-type"], "text/html");
             assert!(page.headers().contains_key("date"));

@@ -352,3 +352,41 @@ fn files_are_loaded_and_every_mistake_names_its_file() {
         assert!(error.contains(file) && error.contains(advice), "{error}");
     }
 }
+
+#[test]
+fn cipher_suites_and_versions_are_named_as_by_openssl() {
+    for (suite, name) in [
+        (
+            cipher_suite::TLS13_AES_128_GCM_SHA256,
+            "TLS_AES_128_GCM_SHA256",
+        ),
+        (
+            cipher_suite::TLS13_AES_256_GCM_SHA384,
+            "TLS_AES_256_GCM_SHA384",
+        ),
+        (
+            cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+            "TLS_CHACHA20_POLY1305_SHA256",
+        ),
+        (
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+        ),
+        (
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            "ECDHE-ECDSA-AES256-GCM-SHA384",
+        ),
+        (
+            cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            "ECDHE-RSA-AES128-GCM-SHA256",
+        ),
+        (
+            cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+            "ECDHE-RSA-AES256-GCM-SHA384",
+        ),
+    ] {
+        assert_eq!(openssl_cipher_name(suite.suite()), name);
+    }
+    let versions = [ProtocolVersion::TLSv1_2, ProtocolVersion::TLSv1_3];
+    assert_eq!(versions.map(protocol_name), ["TLSv1.2", "TLSv1.3"]);
+}

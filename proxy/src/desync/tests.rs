@@ -33,6 +33,28 @@ fn of_what_was_refused_whole_lines_are_looked_at() {
     }
 }
 
+/// Those that the library's own cases leave out, and those of heads without an end, which never come here.
+#[test]
+fn the_rarer_reasons_have_their_names_too() {
+    for (head, tier, reason) in [
+        (&b"GET / HTTP/1.x\r\n\r\n"[..], Tier::Severe, "BadVersion"),
+        (b"GET HTTP/1.1\r\n\r\n", Tier::Ambiguous, "MissingUri"),
+        (
+            b"GET / HTTP/1.1\r\nHost: a",
+            Tier::Ambiguous,
+            "PartialHeaderLine",
+        ),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\n",
+            Tier::Ambiguous,
+            "MissingLastEmptyLine",
+        ),
+    ] {
+        let expected = Classification { tier, reason };
+        assert_eq!(classify(head), Some(expected), "{}", head.escape_ascii());
+    }
+}
+
 #[test]
 fn each_mode_decides_by_tier() {
     use DesyncMitigationMode::{Defensive, Monitor, Strictest};

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::harness::client::get;
+use crate::harness::target::Unreachable;
 use crate::harness::{Proxy, Refusing, Setup, Target, ok};
 
 fn start() -> (Target, Proxy) {
@@ -118,7 +119,9 @@ fn with_a_token_only_health_is_open() {
 #[test]
 fn metrics_move_as_the_traffic_does() {
     let target = Target::answering(|request| match request.uri() {
+        "/304" => b"HTTP/1.1 304 Not Modified\r\n\r\n".to_vec(),
         "/404" => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        "/503" => b"HTTP/1.1 503 Full\r\nContent-Length: 0\r\n\r\n".to_vec(),
         _ => ok("hello"),
     });
     let proxy = Setup::to([target.address])
@@ -130,17 +133,25 @@ fn metrics_move_as_the_traffic_does() {
         )
         .start();
     let mut client = proxy.connect();
-    for path in ["/", "/", "/404", "/fixed", "/moved"] {
+    for path in ["/", "/", "/304", "/404", "/503", "/fixed", "/moved"] {
         client.get(path);
     }
     for (series, value) in [
-        ("request_count_total{target_group=\"app\"}", 3),
+        ("request_count_total{target_group=\"app\"}", 5),
         (
             "httpcode_target_total{class=\"2xx\",target_group=\"app\"}",
             2,
         ),
         (
+            "httpcode_target_total{class=\"3xx\",target_group=\"app\"}",
+            1,
+        ),
+        (
             "httpcode_target_total{class=\"4xx\",target_group=\"app\"}",
+            1,
+        ),
+        (
+            "httpcode_target_total{class=\"5xx\",target_group=\"app\"}",
             1,
         ),
         ("httpcode_elb_total{code=\"200\"}", 1),
@@ -149,7 +160,7 @@ fn metrics_move_as_the_traffic_does() {
         ("http_redirect_count_total", 1),
         (
             "target_response_time_seconds_count{target_group=\"app\"}",
-            3,
+            5,
         ),
         ("active_connection_count{side=\"client\"}", 1),
         ("active_connection_count{side=\"target\"}", 1),
@@ -163,6 +174,33 @@ fn metrics_move_as_the_traffic_does() {
     }
     drop(client);
     proxy.wait_for_metric("active_connection_count{side=\"client\"}", 0);
+}
+
+/// That another target was tried in vain before is no part of it.
+#[test]
+fn the_response_time_is_that_of_the_target_that_answered() {
+    let (unreachable, target) = (Unreachable::new(), Target::saying("hello"));
+    let proxy = Setup::to([unreachable.address, target.address])
+        .with("connect_timeout = 0.3")
+        .start();
+    for _ in 0..2 {
+        assert_eq!(proxy.get("/").text(), "hello");
+    }
+    let lines = proxy.log(2);
+    let logged = |field: &str| -> f64 {
+        let seconds = lines.iter().map(|line| line[field].as_f64().unwrap());
+        seconds.sum()
+    };
+    assert!(logged("request_processing_time") > 0.29);
+    let series = "lintel_proxy_target_response_time_seconds_sum{target_group=\"app\"} ";
+    let metrics = proxy.admin("GET", "/metrics");
+    let mut sums = metrics.text().lines();
+    let sum: f64 = sums
+        .find_map(|line| line.strip_prefix(series)?.parse().ok())
+        .unwrap();
+    // The log has milliseconds.
+    let difference = sum - logged("target_processing_time");
+    assert!(difference.abs() < 0.002, "{sum}: {lines:#?}");
 }
 
 /// Whatever clients and targets say, no label comes from it.

@@ -119,6 +119,12 @@ const REQUESTS: &[Row] = &[
         false,
         "target_malformed_response",
     ),
+    (
+        "GET /large 1.1\r\n",
+        "502 Bad Gateway",
+        false,
+        "target_head_too_large",
+    ),
 ];
 
 fn bytes(row: &str) -> String {
@@ -130,18 +136,20 @@ fn bytes(row: &str) -> String {
 }
 
 /// A listener behind which everything fails, at a path each.
-fn failing(silent: &Target, refusing: &Refusing, nonsense: &Target) -> Setup {
+fn failing(silent: &Target, refusing: &Refusing, nonsense: &Target, large: &Target) -> Setup {
     let forward = |name: &str| format!("{{ type = 'forward', target_group = '{name}' }}");
     Setup::to([])
         .with("response_timeout = 0.3")
         .other_group("silent", &[silent.address])
         .other_group("refusing", &[refusing.address])
         .other_group("nonsense", &[nonsense.address])
+        .other_group("large", &[large.address])
         .other_group("empty", &[])
         .rule_action(1, "{ path_pattern = ['/silent'] }", &forward("silent"))
         .rule_action(2, "{ path_pattern = ['/refusing'] }", &forward("refusing"))
         .rule_action(3, "{ path_pattern = ['/nonsense'] }", &forward("nonsense"))
         .rule_action(4, "{ path_pattern = ['/empty'] }", &forward("empty"))
+        .rule_action(5, "{ path_pattern = ['/large'] }", &forward("large"))
 }
 
 fn silent() -> Target {
@@ -185,7 +193,11 @@ fn every_error_has_its_page_its_reason_and_its_end() {
         connection.request()?;
         connection.send("what?\r\n\r\n")
     });
-    let proxy = failing(&silent, &refusing, &nonsense).start_unhealthy();
+    let large = Target::answering(|_| {
+        let value = "x".repeat(33_000);
+        format!("HTTP/1.1 200 OK\r\nX: {value}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    });
+    let proxy = failing(&silent, &refusing, &nonsense, &large).start_unhealthy();
     for (nth, (row, title, closes, reason)) in REQUESTS.iter().enumerate() {
         let mut client = proxy.connect();
         client.send(bytes(row)).unwrap();
@@ -319,6 +331,8 @@ async fn a_client_of_grpc_gets_a_status_that_it_understands() {
     }
     assert_eq!(http2::whole(response).await, (502, "".into()));
     assert_eq!(proxy.log_line()["type"], "grpcs");
+    let plain = http2::request("POST", "/a.B/C", http2::empty());
+    assert_eq!(client.send(plain).await.unwrap().status(), 502);
     assert_eq!(
         proxy.metric("grpc_request_count_total{target_group=\"app\"}"),
         1

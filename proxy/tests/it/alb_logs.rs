@@ -1,13 +1,17 @@
 //! The ALB's logs: the access log in its own format, the connection log, the health check log.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
+use lintel_proxy::log_file::timestamp;
 use rcgen::date_time_ymd;
 use regex::Regex;
 use serde_json::Value;
 
 use crate::harness::http2::Http2;
-use crate::harness::tls::{Identity, write_authority};
+use crate::harness::http2_target::Http2Target;
+use crate::harness::tls::{Identity, TlsFront, write_authority};
 use crate::harness::{Proxy, Setup, Target, eventually, ok};
 
 /// What tables over ALB logs are made with: the 34 fields one after the other, and then whatever came later.
@@ -68,6 +72,12 @@ fn is_seconds(text: &str, decimals: usize) -> bool {
     })
 }
 
+fn is_time(text: &str) -> bool {
+    Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+        .unwrap()
+        .is_match(text)
+}
+
 /// Split at blanks that are not in quotes.
 fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
@@ -90,8 +100,16 @@ fn as_alb(setup: Setup) -> Proxy {
 
 #[test]
 fn a_line_has_the_albs_34_fields() {
-    let target = Target::answering(|request| match request.uri() {
+    const THOUGHT: Duration = Duration::from_millis(100);
+    let heard = Arc::new(Mutex::new(String::new()));
+    let noted = Arc::clone(&heard);
+    let target = Target::answering(move |request| match request.uri() {
         "/missing" => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        "/a?b=c" => {
+            *noted.lock().unwrap() = timestamp(SystemTime::now());
+            std::thread::sleep(THOUGHT);
+            ok("well")
+        }
         _ => ok("well"),
     });
     let proxy = as_alb(
@@ -105,11 +123,14 @@ fn a_line_has_the_albs_34_fields() {
     );
     let mut client = proxy.connect();
     let agent = "GET /a?b=c HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: curl/7.46.0\r\n\r\n";
+    let began = timestamp(SystemTime::now());
     assert_eq!(client.exchange(agent).status(), 200);
     for path in ["/missing", "/fixed", "/moved"] {
         client.get(path);
     }
     let lines = lines(&proxy.path("alb.log"), 4);
+    proxy.get("/fixed");
+    let other = self::lines(&proxy.path("alb.log"), 5).remove(4);
     let pattern = access_line();
     for line in &lines {
         assert!(pattern.is_match(line), "{line}");
@@ -119,18 +140,17 @@ fn a_line_has_the_albs_34_fields() {
     let plain = fields(&lines[0]);
     let target_address = target.address.to_string();
     assert_eq!(plain[0], "http");
-    assert!(
-        Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
-            .unwrap()
-            .is_match(&plain[1])
-    );
+    assert!(is_time(&plain[1]), "{}", plain[1]);
     assert!(plain[2].starts_with("app/web/"), "{}", plain[2]);
     assert_eq!(plain[4], target_address);
     for time in &plain[5..8] {
         assert!(is_seconds(time, 3), "{time}");
     }
+    let seconds = |field: &String| Duration::from_secs_f64(field.parse().unwrap());
+    assert!(seconds(&plain[6]) >= THOUGHT, "{}", plain[6]);
     assert_eq!(plain[8..10], ["200", "200"]);
     assert_eq!(plain[10], agent.len().to_string());
+    assert_eq!(plain[11], ok("well").len().to_string());
     assert_eq!(
         plain[12],
         format!("GET http://www.example.com:{port}/a?b=c HTTP/1.1")
@@ -140,7 +160,11 @@ fn a_line_has_the_albs_34_fields() {
     assert_eq!(plain[18..21], ["-", "-", "0"]);
     assert_eq!(plain[22..25], ["forward", "-", "-"]);
     assert_eq!(plain[25..29], [target_address.as_str(), "200", "-", "-"]);
+    let times = [&began, &plain[21], &*heard.lock().unwrap(), &plain[1]];
+    assert!(times.is_sorted(), "{times:?}");
     assert!(plain[29].starts_with("TID_"));
+    assert_eq!(plain[29], fields(&lines[1])[29]);
+    assert_ne!(plain[29], fields(&other)[29]);
     assert_eq!(plain[30..34], ["-", "-", "-", "127.0.0.1"]);
 
     let missing = fields(&lines[1]);
@@ -162,8 +186,7 @@ fn nobody_can_write_fields_or_lines_of_his_own() {
     let target = Target::saying("well");
     let proxy = as_alb(Setup::to([target.address]));
     let mut client = proxy.connect();
-    let request =
-        b"GET /%22?a=\"b\" HTTP/1.1\r\nHost: a\r\nUser-Agent: evil\" \"x\\y\tz\xff\r\n\r\n";
+    let request = b"GET /%22?a='b' HTTP/1.1\r\nHost: a\r\nUser-Agent: evil\" \"x\\y\tz\xff\r\n\r\n";
     client.send(request).unwrap();
     client.response().unwrap();
     proxy.connect().send("nonsense\r\n\r\n").unwrap();
@@ -174,10 +197,9 @@ fn nobody_can_write_fields_or_lines_of_his_own() {
         assert_eq!(fields(line).len(), 34, "{line}");
         assert!(line.is_ascii());
     }
-    let agents = lines.iter().filter(|line| line.contains("evil"));
-    for line in agents {
-        assert_eq!(fields(line)[13], "evil\\x22 \\x22x\\x5Cy\\x09z\\xFF");
-    }
+    let evil = lines.iter().find(|line| line.contains("evil"));
+    let evil = fields(evil.unwrap());
+    assert_eq!(evil[13], "evil\\x22 \\x22x\\x5Cy\\x09z\\xFF");
     let unread = lines
         .iter()
         .find(|line| line.contains("\"- http://127.0.0.1:"));
@@ -279,6 +301,8 @@ fn what_a_handshake_agreed_on_and_who_the_client_is() {
         if format == "json" {
             let lines = connection_lines(&proxy, 4);
             let good = &lines[0];
+            assert!(is_time(good["timestamp"].as_str().unwrap()), "{good}");
+            assert!(good["elb"].as_str().unwrap().starts_with("app/web/"));
             assert_eq!(good["tls_protocol"], "TLSv1.3");
             assert_eq!(good["tls_cipher"], "TLS_AES_128_GCM_SHA256");
             assert_eq!(good["tls_keyexchange"], "x25519");
@@ -305,6 +329,16 @@ fn what_a_handshake_agreed_on_and_who_the_client_is() {
             let lines = lines(&proxy.path("connections.log"), 4);
             let good = fields(&lines[0]);
             assert_eq!(good.len(), 15);
+            assert!(is_time(&good[0]), "{good:?}");
+            let record = proxy.log_line();
+            let peer = format!("{}:{}", good[1], good[2]);
+            assert_eq!(record["client_port"], peer);
+            assert_eq!(good[3], proxy.port().to_string());
+            assert_eq!(record["conn_trace_id"], good[11]);
+            assert_eq!(
+                good[12..],
+                ["x25519", record["elb"].as_str().unwrap(), "127.0.0.1"]
+            );
             assert_eq!(good[4..6], ["TLSv1.3", "TLS_AES_128_GCM_SHA256"]);
             assert!(is_seconds(&good[6], 3));
             assert_eq!(good[7..11], ["CN=client.test", validity, "0AB1", "Success"]);
@@ -342,23 +376,59 @@ fn every_health_check_has_a_line() {
         let fields = fields(&line);
         assert_eq!(fields.len(), 10, "{line}");
         assert_eq!(fields[0], "http");
+        assert!(is_time(&fields[1]), "{line}");
         assert!(is_seconds(&fields[2], 9), "{line}");
+        assert!(fields[2].parse::<f64>().unwrap() > 0.0, "{line}");
         assert_eq!(
             fields[3..8],
             [address.as_str(), "app", status, code, reason],
             "{line}"
         );
+        assert!(fields[8].starts_with("app/web/"), "{line}");
         assert_eq!(fields[9], "127.0.0.1");
     }
-    let silent = Target::scripted(|connection| connection.rest().map(|_| ()));
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&heard);
+    let silent = Target::scripted(move |connection| {
+        noted.lock().unwrap().push(timestamp(SystemTime::now()));
+        connection.rest().map(|_| ())
+    });
     let proxy = Setup::to([silent.address])
         .group("health_check = { interval = 0.2, timeout = 0.2 }")
         .with("health_check_logs = { path = 'checks.log' }")
         .start_unhealthy();
     let line = lines(&proxy.path("checks.log"), 1).remove(0);
     let line: Value = serde_json::from_str(&line).unwrap();
+    let began = line["time"].as_str().unwrap();
+    assert!(
+        began <= heard.lock().unwrap()[0].as_str(),
+        "{began} is not when it began"
+    );
     assert_eq!(line["reason_code"], "TimedOut");
     assert_eq!(line["target_group_id"], "app");
     assert!(line["status_code"].is_null());
     assert!(line["latency"].as_f64().unwrap() >= 0.2);
+}
+
+#[test]
+fn health_checks_have_the_albs_types() {
+    let http1 = Target::saying("well");
+    let http2 = Http2Target::saying("well");
+    let front = TlsFront::self_signed(http1.address, &["nobody.test"]);
+    for (address, version, protocol, kind) in [
+        (front.address, "HTTP1", "HTTPS", "https"),
+        (http2.address, "HTTP2", "HTTP", "h2"),
+        (http2.address, "GRPC", "HTTP", "grpc"),
+    ] {
+        let port = address.port();
+        let proxy = Setup::to([address])
+            .group(&format!("protocol_version = '{version}'"))
+            .group(&format!(
+                "health_check = {{ protocol = '{protocol}', port = {port}, interval = 0.2 }}"
+            ))
+            .with("health_check_logs = { path = 'checks.log', format = 'alb' }")
+            .start_unhealthy();
+        let line = lines(&proxy.path("checks.log"), 1).remove(0);
+        assert_eq!(fields(&line)[0], kind, "{line}");
+    }
 }

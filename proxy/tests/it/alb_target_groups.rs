@@ -150,11 +150,13 @@ fn too_few_healthy_targets_are_as_none() {
     let healthy = "healthy_state_routing{target_group=\"app\"}";
     let unhealthy = "unhealthy_state_routing{target_group=\"app\"}";
     assert_eq!((proxy.metric(healthy), proxy.metric(unhealthy)), (1, 0));
+    let counted = "unhealthy_routing_request_count_total{target_group=\"app\"}";
+    assert_eq!(shares(&proxy, 10), named(&[("shaky", 5), ("steady", 5)]));
+    assert_eq!(proxy.metric(counted), 0);
     well.store(false, SeqCst);
     proxy.wait_for_health(shaky.address, "unhealthy");
     assert_eq!(shares(&proxy, 10), named(&[("shaky", 5), ("steady", 5)]));
     assert_eq!((proxy.metric(healthy), proxy.metric(unhealthy)), (0, 1));
-    let counted = "unhealthy_routing_request_count_total{target_group=\"app\"}";
     assert_eq!(proxy.metric(counted), 10);
     assert_eq!(proxy.admin("GET", "/ready").status(), 200, "one is healthy");
 }
@@ -180,14 +182,19 @@ fn without_cross_zone_a_zone_is_on_its_own() {
     let both = targets(&[(here.address, "a"), (there.address, "b")]);
     let proxy = zonal(&both).start();
     assert_eq!(shares(&proxy, 10), named(&[("here", 10)]));
-    for (zone, count) in [("a", 1), ("b", 1)] {
-        let hosts =
-            format!("healthy_host_count{{availability_zone=\"{zone}\",target_group=\"app\"}}");
-        assert_eq!(proxy.metric(&hosts), count, "{zone}");
+    let hosts = |what: &str, zone: &str| {
+        let labels = format!("{{availability_zone=\"{zone}\",target_group=\"app\"}}");
+        proxy.metric(&format!("{what}_host_count{labels}"))
+    };
+    for zone in ["a", "b"] {
+        let counts = (hosts("healthy", zone), hosts("unhealthy", zone));
+        assert_eq!(counts, (1, 0), "{zone}");
     }
 
     well.store(false, SeqCst);
     proxy.wait_for_health(here.address, "unhealthy");
+    assert_eq!((hosts("healthy", "a"), hosts("unhealthy", "a")), (0, 1));
+    assert_eq!((hosts("healthy", "b"), hosts("unhealthy", "b")), (1, 0));
     assert_eq!(
         shares(&proxy, 10),
         named(&[("here", 10)]),
@@ -318,9 +325,12 @@ fn a_deregistered_target_finishes_its_requests() {
     let mut client = proxy.connect();
     client.send(get("/slow")).unwrap();
     target.wait_for_requests(1);
+    let hosts = |what: &str| proxy.metric(&format!("{what}_host_count{{target_group=\"app\"}}"));
+    assert_eq!((hosts("healthy"), hosts("unhealthy")), (1, 0));
     let path = target_path(target.address);
     assert_eq!(proxy.admin("DELETE", &path).status(), 202);
     assert_eq!(proxy.health_of(target.address).0, "draining");
+    assert_eq!((hosts("healthy"), hosts("unhealthy")), (0, 0));
     assert_eq!(
         proxy.admin("DELETE", &path).status(),
         202,

@@ -121,6 +121,9 @@ fn keys_left_out_have_the_defaults_of_the_reference() {
     );
     assert_eq!((check.healthy_threshold, check.unhealthy_threshold), (5, 2));
     assert_eq!(check.matcher, Matcher(vec![200..=200]));
+    let empty = SMALLEST.replace("port = 8000", "port = 8000\nhealth_check = {}");
+    let empty = loaded(&empty, Path::new("f.toml")).model;
+    assert_eq!(empty.target_groups[0].health_check, *check);
 
     let [listener] = model.listeners.as_slice() else {
         panic!("one listener")
@@ -145,6 +148,9 @@ fn timeouts_follow_the_idle_timeout_unless_set() {
     assert_eq!(settings.request_header_timeout, Duration::from_secs(7));
     assert_eq!(settings.response_timeout, Duration::from_millis(500));
     assert_eq!((settings.workers, settings.admin), (3, None));
+    let text = format!("[load_balancer]\nidle_timeout = 7\n{SMALLEST}");
+    let settings = loaded(&text, Path::new("f.toml")).model.load_balancer;
+    assert_eq!(settings.response_timeout, Duration::from_secs(7));
 }
 
 /// The example file of the repository, as if it lay in a directory.

@@ -127,11 +127,12 @@ fn the_host_is_in_lower_case_and_ends_with_the_listeners_port() {
 #[test]
 fn what_belongs_to_the_clients_connection_stays_there() {
     let (request, _) = seen(
-        "Host: a\r\nConnection: keep-alive, X-Secret\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\n\
+        "Host: a\r\nConnection: X-Secret\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\n\
          Proxy-Connection: keep-alive\r\nTE: gzip\r\nTrailer: X\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nX-Kept: 1\r\n",
     );
     let names = names(&request);
     for hop in [
+        "connection",
         "x-secret",
         "keep-alive",
         "proxy-connection",
@@ -223,7 +224,7 @@ fn the_client_sees_the_targets_fields_and_none_of_its_connections() {
     let target = Target::answering(|_| {
         b"HTTP/1.1 200 Fine\r\nServer: app\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nX-MiXeD: 1\r\n\
           Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
-          Proxy-Connection: x\r\nContent-Length: 2\r\n\r\nok"
+          Proxy-Connection: x\r\nTE: x\r\nTrailer: x\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\nok"
             .to_vec()
     });
     let proxy = Setup::to([target.address]).start();
@@ -284,7 +285,8 @@ async fn an_http2_request_becomes_an_http1_one() {
 #[tokio::test]
 async fn an_http2_client_sees_nothing_of_http1() {
     let target = Target::answering(|_| {
-        b"HTTP/1.1 200 OK\r\nX-Mixed-Case: 1\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\
+        b"HTTP/1.1 200 OK\r\nX-Mixed-Case: 1\r\nConnection: close\r\nKeep-Alive: timeout=5\r\n\
+          Proxy-Connection: x\r\nTE: x\r\nTrailer: x\r\nUpgrade: x\r\n\
           Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
             .to_vec()
     });

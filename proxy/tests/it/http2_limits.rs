@@ -26,6 +26,15 @@ async fn heads_are_held_to_the_limits_of_http1() {
     let large = whole(client.send(large).await.unwrap()).await.0;
     assert_eq!((long, large), (414, 413));
     assert!(target.requests().is_empty());
+    for (count, status) in [(128, 200), (129, 413)] {
+        let mut many = request("GET", "/", empty());
+        for nth in 0..count {
+            let name = http::HeaderName::try_from(format!("x-{nth}")).unwrap();
+            many.headers_mut().insert(name, "y".parse().unwrap());
+        }
+        let many = client.send(many).await.unwrap();
+        assert_eq!(many.status(), status, "{count}");
+    }
 }
 
 /// h2 answers it by itself, and nobody hears of it.

@@ -46,11 +46,14 @@ fn an_access_log_that_nobody_takes_holds_up_neither_requests_nor_the_stop() {
     let proxy = Setup::to([target.address])
         .with(&access_log_to(&path))
         .start();
-    // Some 500 bytes a line, and a pipe holds 64 KiB.
+    // A pipe holds 64 KiB, and of each worker wait 4 MiB and what its thread has taken already.
     let mut client = proxy.connect();
-    for _ in 0..400 {
-        assert_eq!(client.get("/").text(), "hello");
+    let long = "x".repeat(8000);
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {long}\r\n\r\n");
+    for _ in 0..700 {
+        assert_eq!(client.exchange(&request).text(), "hello");
     }
+    assert!(proxy.metric("access_log_dropped_total") > 0);
     let started = Instant::now();
     assert_eq!(proxy.stop().report.cut, 0);
     assert!(started.elapsed() < PATIENCE);

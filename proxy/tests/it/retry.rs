@@ -35,6 +35,7 @@ fn a_refused_connection_sends_any_request_to_another_target() {
     assert!(posts.iter().all(|post| post.text() == "body"));
     assert_eq!(posts.len(), 4);
     assert!(retries(&proxy) >= 4);
+    assert_eq!(proxy.metric("request_count_total{target_group=\"app\"}"), 8);
     for line in proxy.log(8) {
         assert_eq!(line["target_port"], target.address.to_string());
         assert_eq!(line["elb_status_code"], 200);

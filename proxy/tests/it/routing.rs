@@ -2,7 +2,7 @@
 
 use crate::harness::client::get;
 use crate::harness::tls::{self, OTHER};
-use crate::harness::{Message, Proxy, Setup, Target, ok};
+use crate::harness::{Gate, Message, Proxy, Setup, Target, ok};
 
 /// Answers with what the request line asks for.
 fn echo_path() -> Target {
@@ -231,6 +231,31 @@ fn a_connection_serves_many_requests() {
         assert_eq!(client.get(&path).text(), path);
     }
     assert_eq!(target.connections(), 1);
+}
+
+/// Whoever comes to a worker finds the connection that another client has left, unless it is at work.
+#[test]
+fn connections_to_targets_serve_all_clients_and_one_request_at_a_time() {
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let target = Target::answering(move |request| {
+        if request.uri() == "/slow" {
+            closed.pass();
+        }
+        ok(request.uri())
+    });
+    let proxy = Setup::to([target.address]).with("workers = 1").start();
+    for _ in 0..3 {
+        assert_eq!(proxy.get("/").text(), "/");
+    }
+    assert_eq!(target.connections(), 1);
+    let mut waiting = proxy.connect();
+    waiting.send(get("/slow")).unwrap();
+    target.wait_for_requests(4);
+    assert_eq!(proxy.get("/quick").text(), "/quick");
+    assert_eq!(target.connections(), 2);
+    gate.open();
+    assert_eq!(waiting.response().unwrap().text(), "/slow");
 }
 
 #[test]

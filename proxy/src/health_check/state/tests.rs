@@ -167,15 +167,16 @@ fn the_words_are_the_albs() {
 #[test]
 fn a_state_is_written_as_it_is_shown() {
     let all = [
-        State::Initial,
-        State::Healthy,
-        State::Unhealthy,
-        State::Unused,
-        State::Draining,
-        State::Unavailable,
+        (State::Initial, "initial"),
+        (State::Healthy, "healthy"),
+        (State::Unhealthy, "unhealthy"),
+        (State::Unused, "unused"),
+        (State::Draining, "draining"),
+        (State::Unavailable, "unavailable"),
     ];
-    for state in all {
-        assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+    for (state, word) in all {
+        assert_eq!(state.as_str(), word);
+        assert_eq!(serde_json::to_value(state).unwrap(), word);
     }
 }
 

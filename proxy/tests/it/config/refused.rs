@@ -266,6 +266,18 @@ fn listener() {
         ),
         "f.toml:3:54: error: listener[0].routing_http_response_x_frame_options_header_value: is 1025 bytes long; write at most 1024",
     );
+    let value = |value: &str| {
+        findings(&format!(
+            "[[listener]]\nport = 80\nrouting_http_response_x_frame_options_header_value = \"{value}\"\n{action}"
+        ))
+    };
+    assert_eq!(value(&long[1..]), [""; 0]);
+    for letter in ' '..='\u{7f}' {
+        let taken =
+            letter.is_ascii_alphanumeric() || " _:;.,\\/'?!(){}[]@<>=-+*#&`|~^%".contains(letter);
+        let found = value(&format!("a\\u{:04x}b", u32::from(letter)));
+        assert_eq!(found.is_empty(), taken, "{letter:?}: {found:?}");
+    }
     let any_port = format!("[[listener]]\nport = 0\n{action}\n").repeat(3);
     assert_eq!(
         findings(&any_port),
