@@ -9,7 +9,8 @@
 //! pieces in which it came, what is read from it is the same. How much a caller must be ready to keep is in [`limits`].
 //!
 //! What moves it is beside the codec: a [`wire`] is a connection with what is unread and unwritten, over [`buffers`] that
-//! are the worker's, a [`transfer`] is content on its way from one to the other, [`wait`] is for times and stops.
+//! are the worker's, a [`transfer`] is content on its way from one to the other, through a `pipe` where that can be,
+//! [`wait`] is for times and stops.
 //!
 //! Not here: what a head means for routing and forwarding (`forward::headers`), and when to read, write or give up.
 
@@ -26,6 +27,7 @@ pub mod wire;
 mod head;
 mod lines;
 mod malformed;
+mod pipe;
 mod scan;
 mod target;
 

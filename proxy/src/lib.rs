@@ -63,3 +63,12 @@ pub use command::main;
 /// the end of a heap; this one gives back within ten seconds whatever lies unused, on a thread of its own.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// How it is set, for jemalloc to find under this name. By default a thread looks through its cache after every 64 KiB that
+/// it has asked for, which takes 1,900 of the 37,000 instructions of a request over HTTP/2.
+#[expect(
+    unsafe_code,
+    reason = "the name of a symbol; what it saves is said above"
+)]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static ALLOCATOR_SETTINGS: &[u8; 29] = b"tcache_gc_incr_bytes:2097152\0";

@@ -233,7 +233,7 @@ impl Exchange {
             Err(malformed) => (0, Some(Err(malformed))),
         };
         let target = self.target.address();
-        let error = match ready!(self.connection.wire.poll_take(cx, buffers, read)) {
+        let error = match ready!(self.connection.wire.poll_take_head(cx, buffers, read)) {
             Ok(Ok(head)) => return Poll::Ready(Ok(head)),
             Ok(Err(error)) => {
                 tracing::debug!(%error, %target, "a response that cannot be read");

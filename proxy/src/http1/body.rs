@@ -99,6 +99,17 @@ impl Decoder {
         Ok(piece)
     }
 
+    /// So many bytes of content have gone by that nobody looked at; not more than are
+    /// [`remaining`](Self::remaining).
+    pub fn pass(&mut self, bytes: u64) {
+        if let State::Content(left) = &mut self.state {
+            *left = left.saturating_sub(bytes);
+            if *left == 0 {
+                self.state = State::Finished;
+            }
+        }
+    }
+
     fn is_in_content(&self) -> bool {
         matches!(
             self.state,

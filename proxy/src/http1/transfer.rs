@@ -9,6 +9,9 @@ use super::buffers::Buffers;
 use super::wire::Wire;
 use super::{Decoder, Fields, Length, Malformed};
 
+/// Content of which so much is still to come stays in the kernel on its way. Less is as cheap to copy.
+const LEAST_PASSED: u64 = 64 * 1024;
+
 /// How content is framed where it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
@@ -137,6 +140,18 @@ impl Transfer {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
+            if let Some(most) = self.passable(from, to) {
+                match from.poll_pass(cx, buffers, to, most) {
+                    Poll::Ready(Ok(Some(passed))) => {
+                        self.decoder.pass(passed as u64);
+                        self.moved += passed as u64;
+                        continue;
+                    }
+                    Poll::Ready(Ok(None)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Source(error))),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
             let framing = self.framing;
             match from.poll_take(cx, buffers, |cx, input| {
                 self.take(input, |content| framing.write(cx, buffers, content, to))
@@ -154,6 +169,15 @@ impl Transfer {
                 }
             }
         }
+    }
+
+    /// How much of what comes next can go as it is, without being looked at; `None` if that is not possible or not worth
+    /// it.
+    fn passable(&self, from: &Wire, to: &Wire) -> Option<usize> {
+        let remaining = self.decoder.remaining()?;
+        let worth_it = remaining >= LEAST_PASSED && self.framing == Framing::Plain;
+        let most = usize::try_from(remaining).unwrap_or(usize::MAX);
+        (worth_it && from.can_pass(to)).then_some(most)
     }
 
     /// Takes what there is and forgets it. Ready when something was taken.
@@ -190,3 +214,6 @@ impl Transfer {
         (taken, (taken > 0).then_some(Ok(())))
     }
 }
+
+#[cfg(test)]
+mod tests;

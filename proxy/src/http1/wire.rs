@@ -10,11 +10,15 @@ use std::time::Duration;
 use lintel_common::stream::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use super::buffers::{Buffers, LARGEST_READ};
+use super::buffers::{Buffers, LARGEST_READ, LentPipe};
+use super::pipe;
 
 /// What one read may bring at least. A connection whose other side does not keep up comes down to this, so that a slow
 /// reader holds no more.
 const SMALLEST_READ: usize = 16 * 1024;
+
+/// What one read of a head may bring. What comes behind it of its content is copied once more than the rest.
+const HEAD_READ: usize = 16 * 1024;
 
 /// Content up to this size is copied behind what stands before it and leaves in one send, which costs less than a
 /// vectored one.
@@ -32,6 +36,8 @@ pub struct Wire {
     /// Accepted and not written, from `written` on.
     output: Vec<u8>,
     written: usize,
+    /// Accepted, not written, and in the kernel: it goes before `output`.
+    piped: Option<LentPipe>,
     read_size: usize,
     most_read: usize,
     received: u64,
@@ -49,6 +55,7 @@ impl Wire {
             taken: 0,
             output: Vec::new(),
             written: 0,
+            piped: None,
             read_size: SMALLEST_READ,
             most_read: LARGEST_READ,
             received: 0,
@@ -89,7 +96,7 @@ impl Wire {
             Stream::Plain(_) => false,
             Stream::Tls(stream) => stream.get_ref().1.wants_write(),
         };
-        in_session || !self.output.is_empty()
+        in_session || !self.output.is_empty() || self.piped.is_some()
     }
 
     /// The connection is no more, as far as can be seen without reading what came before.
@@ -129,6 +136,26 @@ impl Wire {
         &mut self,
         cx: &mut Context<'_>,
         buffers: &Buffers,
+        take: impl FnMut(&mut Context<'_>, &[u8]) -> (usize, Option<R>),
+    ) -> Poll<io::Result<R>> {
+        self.poll_take_in_steps(cx, buffers, self.read_size, take)
+    }
+
+    /// As [`poll_take`](Self::poll_take), for a head: what follows it is somebody else's, and is kept until then.
+    pub fn poll_take_head<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+        take: impl FnMut(&mut Context<'_>, &[u8]) -> (usize, Option<R>),
+    ) -> Poll<io::Result<R>> {
+        self.poll_take_in_steps(cx, buffers, HEAD_READ, take)
+    }
+
+    fn poll_take_in_steps<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+        read_size: usize,
         mut take: impl FnMut(&mut Context<'_>, &[u8]) -> (usize, Option<R>),
     ) -> Poll<io::Result<R>> {
         loop {
@@ -140,7 +167,7 @@ impl Wire {
                 }
             }
             let mut buffer = buffers.for_reading();
-            let fresh = ready!(self.poll_read(cx, &mut buffer))?;
+            let fresh = ready!(self.poll_read(cx, &mut buffer[..read_size]))?;
             if fresh.is_empty() {
                 return Poll::Ready(Err(ErrorKind::UnexpectedEof.into()));
             }
@@ -164,7 +191,7 @@ impl Wire {
                 return Poll::Pending;
             }
             let mut buffer = buffers.for_reading();
-            let fresh = ready!(self.poll_read(cx, &mut buffer))?;
+            let fresh = ready!(self.poll_read(cx, &mut buffer[..HEAD_READ]))?;
             self.keep(buffers, fresh);
         }
         Poll::Ready(Ok(()))
@@ -179,7 +206,8 @@ impl Wire {
         self.consume(buffers, self.input().len());
         while !self.ended {
             let mut buffer = buffers.for_reading();
-            ready!(self.poll_read(cx, &mut buffer))?;
+            let size = self.read_size;
+            ready!(self.poll_read(cx, &mut buffer[..size]))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -192,14 +220,62 @@ impl Wire {
         if self.ended {
             return Poll::Ready(Ok(&[]));
         }
-        let size = self.read_size;
-        let mut space = ReadBuf::new(&mut buffer[..size]);
+        let size = buffer.len();
+        let mut space = ReadBuf::new(buffer);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
         let read = space.filled().len();
         self.received += read as u64;
         self.ended = read == 0;
         self.filled = read == size;
         Poll::Ready(Ok(&buffer[..read]))
+    }
+
+    /// Takes up to `most` bytes that `to` is to write, without looking at them: they stay in the kernel. Both must be
+    /// without TLS and nothing may wait in them ([`can_pass`](Self::can_pass)). `None`: there is no pipe to be had. The
+    /// end of the stream is an `UnexpectedEof`.
+    pub fn poll_pass(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+        to: &mut Self,
+        most: usize,
+    ) -> Poll<io::Result<Option<usize>>> {
+        if self.ended {
+            return Poll::Ready(Err(ErrorKind::UnexpectedEof.into()));
+        }
+        let Some(mut lent) = buffers.lend_pipe() else {
+            return Poll::Ready(Ok(None));
+        };
+        let most = most.min(pipe::CAPACITY);
+        let passed = lent.pipe.poll_fill(cx, self.stream.tcp(), most);
+        let passed = match passed {
+            Poll::Ready(Ok(passed)) if passed > 0 => passed,
+            unfilled => {
+                buffers.give_back_pipe(lent);
+                return match ready!(unfilled) {
+                    Ok(_) => {
+                        self.ended = true;
+                        Poll::Ready(Err(ErrorKind::UnexpectedEof.into()))
+                    }
+                    Err(error) if pipe::is_refused(&error) => {
+                        tracing::debug!(%error, "content is copied: the kernel does not pass it on");
+                        buffers.give_up_pipes();
+                        Poll::Ready(Ok(None))
+                    }
+                    Err(error) => Poll::Ready(Err(error)),
+                };
+            }
+        };
+        self.received += passed as u64;
+        self.filled = false;
+        to.piped = Some(lent);
+        Poll::Ready(Ok(Some(passed)))
+    }
+
+    /// Whether content could go to `to` without being looked at.
+    pub fn can_pass(&self, to: &Self) -> bool {
+        let plain = |stream: &Stream| matches!(stream, Stream::Plain(_));
+        plain(&self.stream) && plain(&to.stream) && !self.has_input() && !to.is_blocked()
     }
 
     /// Its other side has taken all that was read: read more, if there was more.
@@ -262,7 +338,7 @@ impl Wire {
         buffers: &Buffers,
         [before, content, after]: [&[u8]; 3],
     ) -> io::Result<()> {
-        if content.len() <= FLAT {
+        if content.len() <= FLAT || self.piped.is_some() {
             let output = self.put_together(buffers);
             output.reserve(before.len() + content.len() + after.len());
             for part in [before, content, after] {
@@ -294,6 +370,9 @@ impl Wire {
 
     /// Writes what waits.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<()>> {
+        if self.piped.is_some() {
+            ready!(self.poll_drain(cx, buffers))?;
+        }
         while self.written < self.output.len() {
             let rest = &self.output[self.written..];
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
@@ -309,6 +388,19 @@ impl Wire {
             // The session may hold records that the socket did not take.
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<()>> {
+        while let Some(lent) = &mut self.piped {
+            let drained = ready!(lent.pipe.poll_drain(cx, self.stream.tcp()))?;
+            self.sent += drained as u64;
+            if lent.pipe.is_empty()
+                && let Some(lent) = self.piped.take()
+            {
+                buffers.give_back_pipe(lent);
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn forget_written(&mut self, buffers: &Buffers) {

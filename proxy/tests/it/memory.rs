@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::net::TcpStream;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -61,13 +61,30 @@ impl Drop for Done<'_> {
     }
 }
 
+/// How a body is framed: what stands in the head and before the content, and what behind it.
+#[derive(Clone, Copy)]
+struct Framing(&'static str, &'static str);
+
+/// Its content waits in the kernel.
+const COUNTED: Framing = Framing("Content-Length: 268435456\r\n\r\n", "");
+/// Its content goes through the program.
+const CHUNKED: Framing = Framing(
+    "Transfer-Encoding: chunked\r\n\r\n10000000\r\n",
+    "\r\n0\r\n\r\n",
+);
+
 #[test]
 fn a_download_to_a_slow_client_leaves_it_flat() {
-    let target = Target::scripted(|connection| {
+    download_slowly(COUNTED);
+    download_slowly(CHUNKED);
+}
+
+fn download_slowly(Framing(before_content, _): Framing) {
+    let target = Target::scripted(move |connection| {
         connection.request()?;
         connection.send(ok("hello"))?;
         connection.request()?;
-        connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"))?;
+        connection.send(format!("HTTP/1.1 200 OK\r\n{before_content}"))?;
         let piece = vec![b'x'; MIB];
         (0..BODY / MIB).try_for_each(|_| connection.send(&piece))
     });
@@ -84,6 +101,11 @@ fn a_download_to_a_slow_client_leaves_it_flat() {
 
 #[test]
 fn an_upload_to_a_slow_target_leaves_it_flat() {
+    upload_slowly(COUNTED);
+    upload_slowly(CHUNKED);
+}
+
+fn upload_slowly(Framing(before_content, behind_content): Framing) {
     let target = Target::scripted(|connection| {
         connection.request()?;
         connection.send(ok("hello"))?;
@@ -95,14 +117,13 @@ fn an_upload_to_a_slow_target_leaves_it_flat() {
     let most = most_during(&program, || {
         let mut client = Wire::tcp(stream);
         client
-            .send(format!(
-                "PUT /big HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY}\r\n\r\n"
-            ))
+            .send(format!("PUT /big HTTP/1.1\r\nHost: a\r\n{before_content}"))
             .unwrap();
         let piece = vec![b'x'; MIB];
         for _ in 0..BODY / MIB {
             client.send(&piece).unwrap();
         }
+        client.send(behind_content).unwrap();
         assert_eq!(client.response().unwrap().text(), "taken");
     });
     assert!(most <= before + GROWTH, "from {before} to {most} KiB");
@@ -117,10 +138,12 @@ const LEFT: usize = 4 * 1024;
 
 #[test]
 fn what_a_spike_took_comes_back() {
-    let page = "x".repeat(PAGE);
+    // In chunks, as content of a known length would wait in the kernel.
+    let page = format!("{PAGE:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(PAGE));
+    let page = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{page}");
     let target = Target::answering(move |request| match request.uri() {
         "/first" => ok("hello"),
-        _ => ok(&page),
+        _ => page.clone().into_bytes(),
     });
     let (program, stream, before) = running(&target);
     let address = stream.peer_addr().unwrap();
@@ -164,4 +187,15 @@ fn reloads_leave_nothing_behind() {
     let before = reload_often(100);
     let after = reload_often(200);
     assert!(after < before + 2 * 1024, "{before} KiB, then {after} KiB");
+}
+
+#[test]
+fn the_allocator_is_set_as_it_should_be() {
+    let output = Command::new(env!("CARGO_BIN_EXE_lintel-proxy"))
+        .arg("--version")
+        .env("_RJEM_MALLOC_CONF", "stats_print:true")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("opt.tcache_gc_incr_bytes: 2097152"), "{told}");
 }

@@ -316,3 +316,17 @@ fn trailers_are_written_as_they_are_read() {
     let (_, mut decoder, _) = decoded(Length::Chunked, &out);
     assert_eq!(decoder.take_trailers().unwrap().len(), 2);
 }
+
+#[test]
+fn content_that_nobody_looked_at_counts() {
+    let mut decoder = Decoder::new(Length::Known(10));
+    decoder.pass(4);
+    assert_eq!(decoder.remaining(), Some(6));
+    let piece = decoder.read(b"abcdefGET").unwrap();
+    assert_eq!((piece.consumed, piece.content), (6, 0..6));
+    assert!(decoder.is_finished());
+
+    let mut decoder = Decoder::new(Length::Known(10));
+    decoder.pass(10);
+    assert!(decoder.is_finished());
+}

@@ -107,7 +107,7 @@ impl ClientConnection {
                 Ok(None) => (0, None),
                 Err(malformed) => (0, Some(Next::Unreadable(malformed))),
             };
-            if let Poll::Ready(next) = self.wire.poll_take(cx, &self.buffers, read) {
+            if let Poll::Ready(next) = self.wire.poll_take_head(cx, &self.buffers, read) {
                 return Poll::Ready(next.unwrap_or(Next::End));
             }
             self.stop.watch(cx);
