@@ -1,6 +1,7 @@
 //! Certificates of clients: asked for, and either taken as they are (passthrough, where the targets judge) or verified
 //! against a trust store. What targets are told of them is not said here.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -64,6 +65,19 @@ impl TrustStore {
     }
 
     fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let roots = Arc::new(self.roots()?);
+        let lists = apart(self.lists()?);
+        let with_lists = |lists| self.with_lists(&roots, lists);
+        Ok(Arc::new(Verified {
+            verifiers: lists
+                .into_iter()
+                .map(with_lists)
+                .collect::<Result<_, _>>()?,
+            ignore_expiry: self.ignore_client_certificate_expiry,
+        }))
+    }
+
+    fn roots(&self) -> Result<RootCertStore, TlsError> {
         let mut roots = RootCertStore::empty();
         for (at, authority) in authorities(&self.certificates)?.into_iter().enumerate() {
             roots
@@ -74,6 +88,10 @@ impl TrustStore {
                     reason: error.to_string(),
                 })?;
         }
+        Ok(roots)
+    }
+
+    fn lists(&self) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
         let mut lists = Vec::new();
         for path in &self.revocation_lists {
             let before = lists.len();
@@ -87,23 +105,47 @@ impl TrustStore {
                 return Err(TlsError::NoRevocationList { path: path.clone() });
             }
         }
-        let mut builder =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()))
-                .with_crls(lists)
-                // Of authorities without a list nothing is known to be revoked.
-                .allow_unknown_revocation_status();
+        Ok(lists)
+    }
+
+    fn with_lists(
+        &self,
+        roots: &Arc<RootCertStore>,
+        lists: Vec<CertificateRevocationListDer<'static>>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let (roots, provider) = (Arc::clone(roots), Arc::new(provider()));
+        let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider)
+            .with_crls(lists)
+            // Of authorities without a list nothing is known to be revoked.
+            .allow_unknown_revocation_status();
         if !self.advertise_ca_names {
             builder = builder.clear_root_hint_subjects();
         }
-        let verifier = builder.build().map_err(|error| TlsError::TrustStore {
+        builder.build().map_err(|error| TlsError::TrustStore {
             path: self.certificates.clone(),
             reason: error.to_string(),
-        })?;
-        Ok(Arc::new(Verified {
-            verifier,
-            ignore_expiry: self.ignore_client_certificate_expiry,
-        }))
+        })
     }
+}
+
+/// Of several lists of one authority a verifier would look into the first only: each set has one of an authority at most.
+/// There is a set at least.
+fn apart(
+    lists: Vec<CertificateRevocationListDer<'static>>,
+) -> Vec<Vec<CertificateRevocationListDer<'static>>> {
+    let mut sets = vec![Vec::new()];
+    let mut so_far = HashMap::<Vec<u8>, usize>::new();
+    for list in lists {
+        // One that cannot be read is refused by the verifier that is made with it.
+        let issuer = x509_parser::parse_x509_crl(&list)
+            .map(|(_, list)| list.issuer().as_raw().to_vec())
+            .unwrap_or_default();
+        let nth = so_far.entry(issuer).or_default();
+        sets.resize_with(sets.len().max(*nth + 1), Vec::new);
+        sets[*nth].push(list);
+        *nth += 1;
+    }
+    sets
 }
 
 /// Why a client's certificate was not taken, in the ALB's words.
@@ -136,13 +178,20 @@ pub fn client_certificate_failure(error: &Error) -> &'static str {
 /// Holds a chain to the ALB's depth, and looks at it as of a time when its leaf was valid, if that is wanted.
 #[derive(Debug)]
 struct Verified {
-    verifier: Arc<dyn ClientCertVerifier>,
+    /// One at least. They differ in their revocation lists only.
+    verifiers: Vec<Arc<dyn ClientCertVerifier>>,
     ignore_expiry: bool,
+}
+
+impl Verified {
+    fn first(&self) -> &dyn ClientCertVerifier {
+        &*self.verifiers[0]
+    }
 }
 
 impl ClientCertVerifier for Verified {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.verifier.root_hint_subjects()
+        self.first().root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -160,8 +209,10 @@ impl ClientCertVerifier for Verified {
         } else {
             now
         };
-        self.verifier
-            .verify_client_cert(end_entity, intermediates, as_of)
+        for verifier in &self.verifiers {
+            verifier.verify_client_cert(end_entity, intermediates, as_of)?;
+        }
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -170,7 +221,7 @@ impl ClientCertVerifier for Verified {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
+        self.first()
             .verify_tls12_signature(message, certificate, signed)
     }
 
@@ -180,12 +231,12 @@ impl ClientCertVerifier for Verified {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
+        self.first()
             .verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        self.first().supported_verify_schemes()
     }
 }
 

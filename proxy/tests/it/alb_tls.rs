@@ -1,19 +1,21 @@
 //! What an ALB does with TLS towards clients, beyond what the handshakes themselves show.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lintel_proxy::config;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, SerialNumber, date_time_ymd};
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, SignatureScheme, StreamOwned};
 
 use super::harness::client::get;
 use super::harness::tls::{
-    Identity, SITE, client_config, write_authority, write_certificate, write_certificates,
-    write_revocation_list,
+    Identity, SITE, client_config, client_config_as, write_authority, write_certificate,
+    write_certificates, write_revocation_list,
 };
 use super::harness::{Proxy, Setup, Target, Wire, until};
 
@@ -70,6 +72,9 @@ fn a_name_that_is_no_policy_is_an_error() {
 fn asking(target: &Target, mutual: &str) -> Proxy {
     let directory = tempfile::tempdir().unwrap();
     write_authority(directory.path());
+    write_revocation_list(directory.path(), &[&[0x67]]);
+    let list = |file: &str| directory.path().join(file);
+    std::fs::rename(list("crl.pem"), list("more.pem")).unwrap();
     write_revocation_list(directory.path(), &[&[0x66]]);
     let files = directory.path().display().to_string();
     let mutual = mutual.replace("DIR", &files);
@@ -152,9 +157,9 @@ fn the_revoked_are_refused() {
     let target = Target::saying("well");
     let proxy = asking(
         &target,
-        &format!("{VERIFY}, revocation_lists = ['DIR/crl.pem']"),
+        &format!("{VERIFY}, revocation_lists = ['DIR/crl.pem', 'DIR/more.pem']"),
     );
-    for (serial, answer) in [(0x65, Some(200)), (0x66, None)] {
+    for (serial, answer) in [(0x65, Some(200)), (0x66, None), (0x67, None)] {
         let identity = Identity::of_authority(|params| {
             params.serial_number = Some(SerialNumber::from_slice(&[serial]));
         });
@@ -204,17 +209,51 @@ fn passed_through_is_whatever_a_client_shows() {
 #[test]
 fn nothing_is_resumed_where_certificates_are_asked_for() {
     let target = Target::saying("well");
-    let proxy = asking(&target, VERIFY);
     let identity = Identity::of_authority(|_| ());
-    for _ in 0..2 {
-        assert_eq!(status(&proxy, Some(&identity)), Some(200));
+    for mutual in [VERIFY, "mode = 'passthrough'"] {
+        let proxy = asking(&target, mutual);
+        // This client goes on with a session wherever it can.
+        let config = client_config_as(&identity, &["http/1.1"]);
+        for _ in 0..3 {
+            assert!(!resumes(&proxy, &config), "{mutual}");
+        }
     }
-    let records = proxy.log(2);
-    assert!(
-        records
-            .iter()
-            .all(|record| record["chosen_cert_arn"] != "session-reused")
-    );
+}
+
+/// Whose certificates a server says that it wants.
+#[derive(Debug, Default)]
+struct Hints(Mutex<Vec<Vec<u8>>>);
+
+impl ResolvesClientCert for Hints {
+    fn resolve(&self, hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        *self.0.lock().unwrap() = hints.iter().map(|hint| hint.to_vec()).collect();
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn the_names_of_authorities_are_told_if_asked() {
+    let target = Target::saying("well");
+    for (advertise, told) in [("", 0), (", advertise_trust_store_ca_names = 'on'", 1)] {
+        let proxy = asking(&target, &format!("{VERIFY}{advertise}"));
+        let hints = Arc::new(Hints::default());
+        let mut config = (*client_config(&[])).clone();
+        config.client_auth_cert_resolver = Arc::<Hints>::clone(&hints);
+        let name = ServerName::try_from("example.com").unwrap();
+        let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut stream = proxy.stream();
+        while session.is_handshaking() {
+            session.complete_io(&mut stream).unwrap();
+        }
+        let names = hints.0.lock().unwrap().clone();
+        assert_eq!(names.len(), told, "{advertise}");
+        let authority = b"Test authority";
+        assert!(names.iter().all(|name| name.ends_with(authority)));
+    }
 }
 
 #[test]

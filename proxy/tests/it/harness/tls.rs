@@ -212,16 +212,12 @@ pub fn handshake_as(
     identity: Option<&Identity>,
     protocols: &[&str],
 ) -> std::io::Result<TlsStream> {
-    let mut config = (*client_config(protocols)).clone();
-    if let Some(identity) = identity {
-        let key = PrivateKeyDer::try_from(identity.key.serialize_der()).unwrap();
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let chain = vec![identity.certificate.der().clone()];
-        let certified = CertifiedKey::from_der(chain, key, &provider).unwrap();
-        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
-    }
+    let config = match identity {
+        Some(identity) => client_config_as(identity, protocols),
+        None => client_config(protocols),
+    };
     let name = ServerName::try_from("example.com").unwrap();
-    let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut connection = ClientConnection::new(config, name).unwrap();
     while connection.is_handshaking() {
         connection.complete_io(&mut stream)?;
     }
@@ -242,6 +238,17 @@ pub fn client_config(protocols: &[&str]) -> Arc<ClientConfig> {
         .iter()
         .map(|name| name.as_bytes().to_vec())
         .collect();
+    Arc::new(config)
+}
+
+/// The same, as somebody.
+pub fn client_config_as(identity: &Identity, protocols: &[&str]) -> Arc<ClientConfig> {
+    let key = PrivateKeyDer::try_from(identity.key.serialize_der()).unwrap();
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let chain = vec![identity.certificate.der().clone()];
+    let certified = CertifiedKey::from_der(chain, key, &provider).unwrap();
+    let mut config = (*client_config(protocols)).clone();
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
     Arc::new(config)
 }
 
