@@ -102,7 +102,7 @@ pub fn server_config(
     tickets: Arc<dyn ProducesTickets>,
     mutual: &MutualAuthentication,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let resolver = sni::CertificateList::new(certificates, policy.allows_tls13())?;
+    let resolver = sni::CertificateList::new(certificates)?;
     let builder = ServerConfig::builder_with_provider(Arc::new(policy.provider(&provider())))
         .with_protocol_versions(policy.versions())?;
     let verifier = mutual.verifier()?;

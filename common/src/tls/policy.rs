@@ -474,10 +474,6 @@ impl SslPolicy {
         self.versions
     }
 
-    pub(super) fn allows_tls13(&self) -> bool {
-        self.versions.contains(&&TLS13)
-    }
-
     /// `base` held to this policy's suites and groups.
     pub(super) fn provider(&self, base: &CryptoProvider) -> CryptoProvider {
         CryptoProvider {

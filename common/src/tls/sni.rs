@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, SignatureAlgorithm, SignatureScheme};
+use rustls::{SignatureAlgorithm, SignatureScheme};
 use x509_parser::prelude::{GeneralName, X509Certificate};
 
 use super::TlsError;
@@ -21,7 +21,6 @@ pub(super) struct CertificateList {
     exact: HashMap<Box<str>, Vec<Candidate>>,
     /// By what follows the `*.`.
     wildcard: HashMap<Box<str>, Vec<Candidate>>,
-    allows_tls13: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -43,17 +42,13 @@ struct Merit {
 impl CertificateList {
     /// The first certificate is the default: it answers clients that name nothing or a name that no other one covers,
     /// and like the ALB's it takes no part in the choice by name.
-    pub(super) fn new(
-        certificates: Vec<CertifiedKey>,
-        allows_tls13: bool,
-    ) -> Result<Self, TlsError> {
+    pub(super) fn new(certificates: Vec<CertifiedKey>) -> Result<Self, TlsError> {
         let mut certificates = certificates.into_iter().map(Arc::new);
         let default = certificates.next().ok_or(TlsError::NoCertificates)?;
         let mut list = Self {
             default,
             exact: HashMap::new(),
             wildcard: HashMap::new(),
-            allows_tls13,
         };
         for certified in certificates {
             list.add(&certified)?;
@@ -106,20 +101,22 @@ impl CertificateList {
         found.map_or(&[], Vec::as_slice)
     }
 
+    /// `schemes` are the signatures that the client can verify: rustls has left out those of which it has no cipher suite.
     fn choose(
         &self,
         name: Option<&str>,
         now: impl FnOnce() -> i64,
-        client: &ClientAbility<'_>,
+        schemes: &[SignatureScheme],
     ) -> &Arc<CertifiedKey> {
         match name.map(|name| self.candidates(name)) {
             None | Some([]) => &self.default,
             Some([only]) => &only.certified,
             Some(several) => {
                 let now = now();
-                let usable = several
-                    .iter()
-                    .filter(|candidate| client.can_use(&candidate.certified));
+                let usable = several.iter().filter(|candidate| {
+                    let key = &candidate.certified.key;
+                    key.choose_scheme(schemes).is_some()
+                });
                 // The first of equals wins, and they are in order of merit; expiry ranks right after the algorithm.
                 let best = usable
                     .min_by_key(|candidate| (candidate.merit.algorithm, candidate.not_after < now));
@@ -132,48 +129,9 @@ impl CertificateList {
 
 impl ResolvesServerCert for CertificateList {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let client = ClientAbility {
-            schemes: hello.signature_schemes(),
-            suites: hello.cipher_suites(),
-            tls13_allowed: self.allows_tls13,
-        };
-        Some(Arc::clone(self.choose(
-            hello.server_name(),
-            unix_time,
-            &client,
-        )))
-    }
-}
-
-/// What the client said it can verify.
-struct ClientAbility<'a> {
-    schemes: &'a [SignatureScheme],
-    suites: &'a [CipherSuite],
-    tls13_allowed: bool,
-}
-
-impl ClientAbility<'_> {
-    fn can_use(&self, certified: &CertifiedKey) -> bool {
-        certified.key.choose_scheme(self.schemes).is_some()
-            && self.has_suite_for(certified.key.algorithm())
-    }
-
-    /// In TLS 1.3 any suite goes with any key; in TLS 1.2 the suite names the algorithm.
-    fn has_suite_for(&self, algorithm: SignatureAlgorithm) -> bool {
-        self.suites.iter().any(|suite| match suite {
-            CipherSuite::TLS13_AES_128_GCM_SHA256
-            | CipherSuite::TLS13_AES_256_GCM_SHA384
-            | CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => self.tls13_allowed,
-            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-            | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => {
-                algorithm != SignatureAlgorithm::RSA
-            }
-            CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
-            | CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => {
-                algorithm == SignatureAlgorithm::RSA
-            }
-            _ => false,
-        })
+        let schemes = hello.signature_schemes();
+        let chosen = self.choose(hello.server_name(), unix_time, schemes);
+        Some(Arc::clone(chosen))
     }
 }
 
