@@ -1,6 +1,7 @@
 //! Real handshakes, both ends in memory.
 
 mod certificate_choice;
+mod mutual;
 mod policies;
 
 use std::fs;

@@ -266,6 +266,15 @@ mod tests {
             subject(&[(DnType::CustomDnType(vec![1, 2, 3, 4]), "x")]),
             "1.2.3.4=#78"
         );
+        // A part of two: CN=a and OU=b.
+        let two = [
+            &[0x30, 0x16, 0x31, 0x14][..],
+            b"\x30\x08\x06\x03\x55\x04\x03\x0c\x01a",
+            b"\x30\x08\x06\x03\x55\x04\x0b\x0c\x01b",
+        ]
+        .concat();
+        let (_, name) = X509Name::from_der(&two).unwrap();
+        assert_eq!(distinguished_name(&name), "CN=a+OU=b");
     }
 
     #[test]

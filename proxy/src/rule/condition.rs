@@ -380,6 +380,7 @@ mod tests {
             (&["0.0.0.0/0"], "203.0.113.7", true),
             (&["0.0.0.0/0"], "2001:db8::1", false),
             (&["2001:db8::/32"], "2001:db8:ffff::1", true),
+            (&["2001:db8::/32"], "2001:db9::1", false),
             (&["::/0"], "10.0.0.1", false),
         ] {
             assert_eq!(holds(networks, peer), expected, "{networks:?} {peer}");

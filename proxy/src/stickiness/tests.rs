@@ -192,8 +192,23 @@ fn what_is_not_ours_for_this_is_nothing() {
             now: noon() + later,
             ..visit(&one, &request)
         };
-        let target = visit.target(&lb_cookie(), GROUP);
-        assert_eq!(target.is_some(), taken, "after {later:?}");
+        let found = visit.target(&lb_cookie(), GROUP);
+        assert_eq!(found.is_some(), taken, "after {later:?}");
+    }
+    // Each response gives it the whole duration again.
+    let mut next = value;
+    for visits in 1..4 {
+        let cookie = format!("AWSALB={next}");
+        let request = fields(&[("Cookie", &cookie)]);
+        let visit = Visit {
+            now: noon() + HOUR * visits - Duration::from_secs(1) * visits,
+            ..visit(&one, &request)
+        };
+        let found = visit.target(&lb_cookie(), GROUP);
+        assert_eq!(found, Some(target(A)), "the visit {visits}");
+        let mut response = fields(&[]);
+        visit.bind(&lb_cookie(), GROUP, found, target(A), &mut response);
+        next = set(&response)[0].1.clone();
     }
 
     let mut response = fields(&[]);
@@ -248,6 +263,10 @@ fn a_session_of_the_application_begins_with_its_cookie() {
         (&[], "other=1", None, false),
         (&[], "SESSIONS=1", None, false),
         (&[], "SESSION=1; Path=/", None, true),
+        // Whatever it says.
+        (&[], "SESSION=; Max-Age=0", None, true),
+        (&["SESSION=", &ours], "", Some(A), true),
+        (&["SESSION=2", &ours], "", Some(A), true),
         (&["SESSION=1", &ours], "", Some(A), true),
         (&["SESSION=1"], "", None, false),
         (&[&ours], "", None, false),

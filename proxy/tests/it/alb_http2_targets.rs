@@ -178,6 +178,59 @@ async fn which_requests_fit_which_group() {
 }
 
 #[tokio::test]
+async fn turns_and_draining_are_the_same_with_every_version() {
+    let saying = |name: &'static str| {
+        Http2Target::answering(move |request| {
+            Box::pin(async move {
+                if request.uri().path() == "/slow" {
+                    std::future::pending::<()>().await;
+                }
+                Response::builder()
+                    .header("grpc-status", "0")
+                    .header("content-type", "application/grpc")
+                    .body(full(name))
+                    .unwrap()
+            })
+        })
+    };
+    for (version, matcher) in [("HTTP2", "200"), ("GRPC", "0")] {
+        let targets = [saying("a"), saying("b")];
+        let health = format!("health_check = {{ interval = 0.2, matcher = '{matcher}' }}");
+        let proxy = Setup::to(targets.iter().map(|target| target.address))
+            .https()
+            .with("workers = 1")
+            .group(&format!("protocol_version = '{version}'"))
+            .group("deregistration_delay = 0.2")
+            .group(&health)
+            .start();
+        let client = Http2::connect(proxy.address()).await;
+        let ask = || async {
+            let response = client.send(request("POST", "/", full("x"))).await;
+            whole(response.unwrap()).await.1
+        };
+        let turns = [ask().await, ask().await, ask().await, ask().await];
+        assert_ne!(turns[0], turns[1], "{version}: {turns:?}");
+        assert_eq!(turns[..2], turns[2..], "{version}: {turns:?}");
+
+        let [a, b] = &targets;
+        let deregister = |target: &Http2Target| {
+            let path = format!("/target-groups/app/targets/{}", target.address);
+            assert_eq!(proxy.admin("DELETE", &path).status(), 202);
+        };
+        deregister(a);
+        assert_eq!([ask().await, ask().await], ["b", "b"], "{version}");
+        let slow = client.send(request("POST", "/slow", full("x")));
+        let taken_away = async {
+            let is_slow = |request: &http::request::Parts| request.uri.path() == "/slow";
+            until_async("the request", || b.requests().iter().any(is_slow)).await;
+            deregister(b);
+        };
+        let (slow, ()) = tokio::join!(slow, taken_away);
+        assert_eq!(slow.unwrap().status(), 502, "{version}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_streams_both_ways_and_ends_with_its_status() {
     let target = calls();
     let proxy = behind(&target, "GRPC");

@@ -181,7 +181,7 @@ fn what_is_forged_truncated_or_expired_is_a_new_client() {
         "A".repeat(8000),
         String::new(),
         "\u{1f36a}".to_owned(),
-        "10.0.0.1:80".to_owned(),
+        pair.targets[0].address.to_string(),
     ];
     let mut client = proxy.connect();
     for (nth, value) in forged.iter().enumerate() {

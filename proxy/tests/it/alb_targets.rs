@@ -136,6 +136,8 @@ fn a_target_that_never_shakes_hands_is_504() {
     assert_eq!(proxy.get("/").status(), 504);
     assert!(before.elapsed().as_millis() >= 300);
     assert_eq!(proxy.log_line()["reason"], "target_tls_timeout");
+    let errors = "target_tls_negotiation_error_count_total{target_group=\"app\"}";
+    assert_eq!(proxy.metric(errors), 1);
 }
 
 #[test]

@@ -48,6 +48,32 @@ fn requests_visit_the_targets_in_turn_whatever_their_connections() {
     }
 }
 
+/// What one group takes is no turn of another's.
+#[test]
+fn each_group_has_its_own_turns() {
+    let targets = ["a", "b", "c", "d"].map(Target::saying);
+    let [a, b, c, d] = targets.each_ref().map(|target| target.address);
+    let proxy = Setup::to([a, b])
+        .other_group("other", &[c, d])
+        .rule_action(
+            1,
+            "{ path_pattern = ['/other'] }",
+            "{ type = 'forward', target_group = 'other' }",
+        )
+        .start();
+    let mut client = proxy.connect();
+    let visited: Vec<String> = ["/", "/other"]
+        .repeat(4)
+        .iter()
+        .map(|path| client.get(path).text().to_owned())
+        .collect();
+    for group in [0, 1] {
+        let turns: Vec<&String> = visited.iter().skip(group).step_by(2).collect();
+        assert_ne!(turns[0], turns[1], "{visited:?}");
+        assert_eq!(turns[..2], turns[2..], "{visited:?}");
+    }
+}
+
 #[test]
 fn an_unhealthy_target_gets_nothing_until_it_is_well() {
     let (one, health) = with_health("one");

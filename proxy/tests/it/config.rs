@@ -11,11 +11,12 @@ use lintel_proxy::config::{self, Loaded};
 use lintel_proxy::http1::RequestHead;
 use lintel_proxy::model::{
     Algorithm, CertificateFiles, Discovery, ListenerProtocol, LogFormat, LogPath, LogSettings,
-    Matcher, Retry, TargetSettings,
+    Matcher, ProtocolVersion, Retry, Stickiness, TargetProtocol, TargetSettings,
 };
 use lintel_proxy::rule::RuleInput;
 use proptest::prelude::*;
 
+mod limits;
 mod refused;
 
 /// The shortest file without findings, apart from `[load_balancer]`, which may stand in front of it.
@@ -98,6 +99,10 @@ fn keys_left_out_have_the_defaults_of_the_reference() {
     assert_eq!(group.deregistration_delay, Duration::from_secs(300));
     assert_eq!(group.retry, Retry::Safe);
     assert_eq!(group.discovery, None);
+    assert_eq!(
+        (&group.protocol, group.protocol_version),
+        (&TargetProtocol::Http, ProtocolVersion::Http1)
+    );
     assert_eq!(group.algorithm, Algorithm::RoundRobin);
     assert_eq!(
         (group.slow_start, &group.stickiness),
@@ -137,6 +142,29 @@ fn keys_left_out_have_the_defaults_of_the_reference() {
         listener.rules.default_action(),
         &Action::Forward(Forward::to(0))
     );
+}
+
+#[test]
+fn sessions_last_a_day_unless_set() {
+    let day = Duration::from_secs(86_400);
+    let name = "SESSION".to_owned();
+    for (how, expected) in [
+        ("", Stickiness::LbCookie { duration: day }),
+        (
+            ", type = 'app_cookie', cookie_name = 'SESSION'",
+            Stickiness::AppCookie {
+                name,
+                duration: day,
+            },
+        ),
+    ] {
+        let text = SMALLEST.replace(
+            "targets",
+            &format!("stickiness = {{ enabled = true{how} }}\ntargets"),
+        );
+        let model = loaded(&text, Path::new("f.toml")).model;
+        assert_eq!(model.target_groups[0].stickiness, Some(expected));
+    }
 }
 
 #[test]

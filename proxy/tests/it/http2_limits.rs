@@ -145,7 +145,8 @@ async fn after_ten_thousand_requests_a_connection_says_goodbye_and_loses_nothing
         refused.is_canceled() || refused.is_closed(),
         "never sent: {refused:?}"
     );
-    assert!(answered >= 10_000, "{answered}");
+    // And what was on its way when the client heard of it.
+    assert!((10_000..10_300).contains(&answered), "{answered}");
     let ended = tokio::time::timeout(PATIENCE, client.driver).await;
     assert!(ended.unwrap().unwrap().is_ok(), "an end in order");
     assert_eq!(Http2::connect(proxy.address()).await.get("/").await.0, 204);

@@ -125,6 +125,11 @@ fn an_upload_to_a_fixed_response_leaves_the_connection_usable() {
     let mut client = proxy.connect();
     assert_eq!(client.post("/fixed", "body").text(), "fixed");
     assert_eq!(client.get("/").text(), "app");
+    assert_eq!(
+        app.only_request().method(),
+        "GET",
+        "nothing is left of the body"
+    );
 }
 
 #[test]
@@ -164,6 +169,17 @@ fn the_protocol_is_chosen_by_alpn() {
     let without = setup.with("enable_http2 = false").start();
     let chosen = chosen(&without, &["h2", "http/1.1"]);
     assert_eq!(chosen.as_deref(), Some(&b"http/1.1"[..]));
+}
+
+/// Who begins with HTTP/2 all the same is told that there is none.
+#[test]
+fn without_tls_there_is_no_http2() {
+    let (target, proxy) = echo();
+    let mut client = proxy.connect();
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    assert_eq!(client.response().unwrap().status(), 505);
+    client.rest().expect("the end of the connection");
+    assert!(target.requests().is_empty());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_name_chooses_the_certificate() {
     let default = ecdsa(&["default.test", "only-in-default.test"]);
-    let shop = ecdsa(&["shop.test", "www.shop.test"]);
+    let shop = ecdsa(&["Shop.test", "www.shop.test"]);
     let wildcard = ecdsa(&["*.example.test"]);
     let config = server(&[&default, &shop, &wildcard], DEFAULT, true);
     let cases = [

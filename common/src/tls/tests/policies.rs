@@ -94,6 +94,81 @@ fn every_policy_makes_a_configuration_and_names_its_suites() {
     }
 }
 
+/// AWS's own list: the versions of TLS, how many cipher suites of those that are published can be served, and the first.
+#[test]
+fn every_policy_of_the_alb_is_served_by_its_name() {
+    let (new, both, old) = ("1.3", "1.3 1.2", "1.2");
+    let (tls13, tls12, strong) = (
+        "TLS_AES_128_GCM_SHA256",
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "TLS_AES_256_GCM_SHA384",
+    );
+    let policies = [
+        ("TLS13-1-3-2021-06", new, 3, tls13),
+        ("TLS13-1-3-PQ-2025-09", new, 3, tls13),
+        ("TLS13-1-2-Res-2021-06", both, 7, tls13),
+        ("TLS13-1-2-Res-PQ-2025-09", both, 7, tls13),
+        ("TLS13-1-2-2021-06", both, 7, tls13),
+        ("TLS13-1-2-PQ-2025-09", both, 7, tls13),
+        ("TLS13-1-2-Ext1-2021-06", both, 7, tls13),
+        ("TLS13-1-2-Ext1-PQ-2025-09", both, 7, tls13),
+        ("TLS13-1-2-Ext2-2021-06", both, 7, tls13),
+        ("TLS13-1-2-Ext2-PQ-2025-09", both, 7, tls13),
+        ("TLS13-1-1-2021-06", both, 7, tls13),
+        ("TLS13-1-0-2021-06", both, 7, tls13),
+        ("TLS13-1-0-PQ-2025-09", both, 7, tls13),
+        ("TLS-1-2-Ext-2018-06", old, 4, tls12),
+        ("TLS-1-2-2017-01", old, 4, tls12),
+        ("TLS-1-1-2017-01", old, 4, tls12),
+        ("2016-08", old, 4, tls12),
+        ("2015-05", old, 4, tls12),
+        ("TLS-1-0-2015-04", old, 4, tls12),
+        ("FS-1-2-Res-2020-10", old, 4, tls12),
+        ("FS-1-2-Res-2019-08", old, 4, tls12),
+        ("FS-1-2-2019-08", old, 4, tls12),
+        ("FS-1-1-2019-08", old, 4, tls12),
+        ("FS-2018-06", old, 4, tls12),
+        ("TLS13-1-3-FIPS-2023-04", new, 2, tls13),
+        ("TLS13-1-3-FIPS-PQ-2025-09", new, 2, tls13),
+        ("TLS13-1-2-Res-FIPS-2023-04", both, 6, tls13),
+        ("TLS13-1-2-Res-FIPS-PQ-2025-09", both, 6, tls13),
+        ("TLS13-1-2-FIPS-2023-04", both, 6, tls13),
+        ("TLS13-1-2-FIPS-PQ-2025-09", both, 6, tls13),
+        ("TLS13-1-2-Ext0-FIPS-2023-04", both, 6, tls13),
+        ("TLS13-1-2-Ext0-FIPS-PQ-2025-09", both, 6, tls13),
+        ("TLS13-1-2-Ext1-FIPS-2023-04", both, 6, tls13),
+        ("TLS13-1-2-Ext1-FIPS-PQ-2025-09", both, 6, tls13),
+        ("TLS13-1-2-Ext2-FIPS-2023-04", both, 6, tls13),
+        ("TLS13-1-2-Ext2-FIPS-PQ-2025-09", both, 6, tls13),
+        ("TLS13-1-1-FIPS-2023-04", both, 6, tls13),
+        ("TLS13-1-0-FIPS-2023-04", both, 6, tls13),
+        ("TLS13-1-0-FIPS-PQ-2025-09", both, 6, tls13),
+        ("TLS13-1-3-RFC9151-FIPS-2023-07", new, 1, strong),
+        ("TLS13-1-2-RFC9151-FIPS-2023-07", both, 3, strong),
+        ("TLS13-1-2-Ext0-RFC9151-FIPS-2023-07", both, 3, strong),
+        ("TLS13-1-2-RFC9151-INTEROP1-FIPS-2023-07", both, 6, strong),
+        ("TLS13-1-2-RFC9151-INTEROP2-FIPS-2023-07", both, 6, strong),
+        ("TLS13-1-2-RFC9151-INTEROP3-FIPS-2023-07", both, 6, strong),
+        ("TLS13-1-2-RFC9151-INTEROP4-FIPS-2023-07", both, 6, strong),
+    ];
+    for (name, versions, suites, first) in policies {
+        let policy = SslPolicy::by_name(&format!("ELBSecurityPolicy-{name}"));
+        let policy = policy.unwrap_or_else(|| panic!("{name} is unknown"));
+        let served = policy.versions().iter().map(|served| {
+            let name = protocol_name(served.version);
+            name.trim_start_matches("TLSv")
+        });
+        assert_eq!(served.collect::<Vec<_>>().join(" "), versions, "{name}");
+        let provider = policy.provider(&provider());
+        let of = |suite: &SupportedCipherSuite| openssl_cipher_name(suite.suite());
+        let named: Vec<&str> = provider.cipher_suites.iter().map(of).collect();
+        assert_eq!((named.len(), named[0]), (suites, first), "{name}");
+        let hybrid = provider.kx_groups[0].name() == NamedGroup::X25519MLKEM768;
+        assert_eq!(hybrid, name.contains("PQ"), "{name}");
+    }
+    assert_eq!(SslPolicy::names().count(), policies.len());
+}
+
 /// Names from AWS's own list, with what of them cannot be served.
 #[test]
 fn what_is_left_out_is_said() {

@@ -14,6 +14,9 @@ fn a_target_registered_by_hand_stays_whatever_the_file_says() {
     assert!(!group.register(target(A)), "the file has it");
     assert_eq!(states(&group), shown(&[(A, "initial"), (B, "initial")]));
     check(&group, &[1], Outcome::Pass);
+    assert!(!group.register(target(B)));
+    let unchanged = shown(&[(A, "initial"), (B, "healthy")]);
+    assert_eq!(states(&group), unchanged, "it stays as it was");
 
     group.update(settings(&[C]));
     group.discovered(vec![target(A)]);

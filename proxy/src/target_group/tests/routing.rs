@@ -77,12 +77,16 @@ fn a_draining_target_does_not_count_as_registered() {
     });
     check(&group, &[0], Outcome::Pass);
     assert!(group.is_fail_open(), "one of three");
-    let request = group.choose(&[]).unwrap().target.begin();
+    let mut requests = Vec::new();
     for away in [B, C] {
+        let target = group.eligible(away.parse().unwrap()).unwrap().target;
+        // Without one it would be gone at once.
+        requests.push(target.begin());
         group.deregister(away.parse().unwrap());
     }
+    let left = shown(&[(A, "healthy"), (B, "draining"), (C, "draining")]);
+    assert_eq!(states(&group), left);
     assert!(!group.is_fail_open(), "one of one");
-    drop(request);
 }
 
 #[test]

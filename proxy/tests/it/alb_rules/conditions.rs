@@ -5,11 +5,14 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use crate::harness::http2::{self, Http2};
 use crate::harness::{Proxy, Setup, Target, Wire};
 
-/// A rule for each condition, whose number is its priority and its answer.
+/// A rule for each condition, whose number is its priority and its answer; in the file the last one comes first.
 fn proxy(conditions: &[&str]) -> (Target, Proxy) {
     let app = Target::saying("0");
     let setup = (1..)
         .zip(conditions)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
         .fold(Setup::to([app.address]), |setup, (number, condition)| {
             setup.rule(number, condition, &number.to_string())
         });
@@ -136,6 +139,7 @@ fn query_string() {
         "{ query_string = [{ key = 'lit\\*', value = '\\?\\\\' }] }",
         "{ query_string = [{ key = 'a', value = '1' }] }, { query_string = [{ key = 'b', value = '2' }] }",
         "{ query_string = [{ key = 'empty', value = '' }] }",
+        "{ query_string = [{ key = 'w?ld-*', value = 'x' }] }",
     ]);
     assert_answers(
         &proxy,
@@ -155,6 +159,8 @@ fn query_string() {
             ("GET /?empty HTTP/1.1\nHost: a", 4),
             ("GET /?empty= HTTP/1.1\nHost: a", 4),
             ("GET /?empty=x HTTP/1.1\nHost: a", 0),
+            ("GET /?Wild-key=X HTTP/1.1\nHost: a", 5),
+            ("GET /?wld-key=x HTTP/1.1\nHost: a", 0),
         ],
     );
 }
@@ -191,37 +197,41 @@ fn source_ip() {
 
 #[test]
 fn all_conditions_of_a_rule_must_hold() {
+    // Of each kind two values. A wildcard in the middle leaves it to the condition what becomes of the text around it.
     let (_app, proxy) = proxy(&[
-        "{ path_pattern = ['/api/*'] }, { host_header = ['*.example.com'] }, { http_request_method = ['GET'] }, \
-         { http_header = { name = 'X-Canary', values = ['1'] } }, { query_string = [{ key = 'v', value = '2' }] }, \
-         { source_ip = ['127.0.0.0/8'] }",
+        "{ path_pattern = ['/v?/api/*', '/other'] }, { host_header = ['*.e?ample.com', 'other.org'] }, \
+         { http_request_method = ['GET', 'PURGE'] }, { http_header = { name = 'X-Canary', values = ['1', 'yes'] } }, \
+         { query_string = [{ key = 'v', value = '2' }, { key = 'w', value = '3' }] }, \
+         { source_ip = ['127.0.0.0/30', '127.0.0.8/32'] }",
     ]);
-    assert_answers(
-        &proxy,
-        &[
-            (
-                "GET /api/x?v=2 HTTP/1.1\nHost: a.example.com\nX-Canary: 1",
-                1,
-            ),
-            (
-                "GET /apix?v=2 HTTP/1.1\nHost: a.example.com\nX-Canary: 1",
-                0,
-            ),
-            ("GET /api/x?v=2 HTTP/1.1\nHost: example.com\nX-Canary: 1", 0),
-            (
-                "PUT /api/x?v=2 HTTP/1.1\nHost: a.example.com\nX-Canary: 1",
-                0,
-            ),
-            (
-                "GET /api/x?v=2 HTTP/1.1\nHost: a.example.com\nX-Canary: 2",
-                0,
-            ),
-            (
-                "GET /api/x?v=3 HTTP/1.1\nHost: a.example.com\nX-Canary: 1",
-                0,
-            ),
-        ],
-    );
+    let right = ["GET", "/v1/api/x", "v=2", "a.example.com", "1"];
+    let answer = |parts: [&str; 5], from| {
+        let [method, path, query, host, canary] = parts;
+        let head = format!(
+            "{method} {path}?{query} HTTP/1.1\r\nHost: {host}\r\nX-Canary: {canary}\r\n\r\n"
+        );
+        get_from(&proxy, [127, 0, 0, from], &head)
+    };
+    assert_eq!(answer(right, 1), "1");
+    for (part, text, rule) in [
+        (0, "PURGE", "1"),
+        (0, "PUT", "0"),
+        (1, "/other", "1"),
+        (1, "/v/api/x", "0"),
+        (2, "w=3", "1"),
+        (2, "v=3", "0"),
+        (3, "other.org", "1"),
+        (3, "a.ample.com", "0"),
+        (4, "yes", "1"),
+        (4, "2", "0"),
+    ] {
+        let mut parts = right;
+        parts[part] = text;
+        assert_eq!(answer(parts, 1), rule, "{text}");
+    }
+    for (from, rule) in [(8, "1"), (9, "0")] {
+        assert_eq!(answer(right, from), rule, "from 127.0.0.{from}");
+    }
 }
 
 #[test]

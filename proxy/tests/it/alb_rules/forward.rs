@@ -41,7 +41,7 @@ fn requests_are_shared_by_weight() {
     let (app, canary) = (Target::saying("app"), Target::saying("canary"));
     let proxy = Setup::to([app.address])
         .other_group("canary", &[canary.address])
-        .rule_action(1, ALL, &forward(&[("app", 75), ("canary", 25)]))
+        .rule_action(1, ALL, &forward(&[("app", 6), ("canary", 2)]))
         .start();
     let taken = answers(&proxy, 2000, &["app", "canary"]);
     // Seven standard deviations of 19.4 on either side.
