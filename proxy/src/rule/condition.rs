@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use super::{Expression, Pattern, RuleInput, without_port};
 use crate::http1::{Name, RequestHead};
 pub use query_string::Parameter;
+pub(super) use query_string::parameters;
 
 /// The values of one condition are alternatives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +96,7 @@ impl Condition {
             }
             Self::QueryString(wanted) => {
                 let query = subject.head.query().unwrap_or_default();
-                query_string::parameters(query).any(|(key, value)| {
+                parameters(query).any(|(key, value)| {
                     let fits = |wanted: &Parameter| wanted.matches(key, value);
                     wanted.iter().any(fits)
                 })
@@ -125,18 +126,23 @@ pub(super) fn header_values<'a>(
 
 /// Without what is not visible ASCII, blanks apart.
 fn visible(value: &[u8]) -> Cow<'_, str> {
-    let is_visible = |byte: &u8| matches!(byte, b' '..=b'~');
+    // To the end in any case: without a way out of it the loop is one of vector instructions.
+    let all_visible = value.iter().fold(true, |all, byte| all & is_visible(*byte));
     match str::from_utf8(value) {
-        Ok(text) if value.iter().all(is_visible) => Cow::Borrowed(text),
+        Ok(text) if all_visible => Cow::Borrowed(text),
         _ => Cow::Owned(
             value
                 .iter()
                 .copied()
-                .filter(is_visible)
+                .filter(|byte| is_visible(*byte))
                 .map(char::from)
                 .collect(),
         ),
     }
+}
+
+pub(super) fn is_visible(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
 }
 
 /// A request in the form that conditions compare. What only few rules ask for is looked up when one does.

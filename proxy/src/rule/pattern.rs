@@ -174,15 +174,27 @@ impl Pattern {
             return false;
         }
         for piece in inner.iter().filter(|piece| !piece.is_empty()) {
-            match between
-                .windows(piece.len())
-                .position(|window| self.equal(piece, window))
-            {
+            match self.find(piece, between) {
                 Some(at) => between = &between[at + piece.len()..],
                 None => return false,
             }
         }
         true
+    }
+
+    /// Where the piece stands first.
+    fn find(&self, piece: &[u8], text: &[u8]) -> Option<usize> {
+        let (&first, _) = piece.split_first()?;
+        let starts = &text[..(text.len() + 1).checked_sub(piece.len())?];
+        let is_there = |at: &usize| self.equal(piece, &text[*at..*at + piece.len()]);
+        match (first, self.case) {
+            (ANY, _) => (0..starts.len()).find(is_there),
+            (_, Case::Sensitive) => memchr::memchr_iter(first, starts).find(is_there),
+            (_, Case::Insensitive) => {
+                let upper = first.to_ascii_uppercase();
+                memchr::memchr2_iter(first, upper, starts).find(is_there)
+            }
+        }
     }
 
     /// Both have the same length.
@@ -233,6 +245,10 @@ mod tests {
             ("*ab*ab*", "ab", false),
             ("*ab*ab*", "abab", true),
             ("*aab", "aaab", true),
+            ("*abc*", "xab", false),
+            ("*abc*", "abababc", true),
+            ("*?b*", "b", false),
+            ("*?b*", "ab", true),
         ];
         for (pattern, text, expected) in cases {
             assert_eq!(

@@ -19,7 +19,7 @@ impl Parameter {
 }
 
 /// Key and value of each parameter; the value is empty where there is no `=`.
-pub(super) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(in crate::rule) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query
         .split('&')
         .filter(|parameter| !parameter.is_empty())
