@@ -4,9 +4,12 @@
 #[path = "../../tests/it/http1/reading.rs"]
 mod reading;
 
+mod cookies;
+
 use http::{Method, Version};
 use lintel_proxy::http1::body::{CHUNK_END, chunk_header, last_chunk};
 use lintel_proxy::http1::{Decoder, Fields, Length, RequestHead, ResponseHead, limits};
+pub use cookies::cookies;
 use reading::{Side, read};
 
 /// How many bytes at the end of the input are sizes of pieces.
