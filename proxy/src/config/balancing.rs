@@ -27,12 +27,7 @@ pub(super) fn read(table: &mut Table<'_>, zone: Option<&str>) -> Balancing {
         slow_start: slow_start(table, algorithm),
         unhealthy_state_routing: table
             .get("target_group_health")
-            .and_then(|value| {
-                value
-                    .table(|table| table.get("unhealthy_state_routing"))
-                    .flatten()
-            })
-            .and_then(|value| value.table(unhealthy_state_routing))
+            .and_then(|value| value.table(target_group_health))
             .unwrap_or_default(),
         only_zone: only_zone(table, zone),
     }
@@ -85,6 +80,19 @@ fn slow_start(table: &mut Table<'_>, algorithm: Algorithm) -> Duration {
         );
     }
     duration
+}
+
+fn target_group_health(table: &mut Table<'_>) -> UnhealthyStateRouting {
+    if let Some(value) = table.get("dns_failover") {
+        value.error(
+            "names of nodes are not published here, so none can be taken out of DNS",
+            "leave it out; whatever publishes them can ask each node's /ready",
+        );
+    }
+    let routing = table.get("unhealthy_state_routing");
+    routing
+        .and_then(|value| value.table(unhealthy_state_routing))
+        .unwrap_or_default()
 }
 
 fn unhealthy_state_routing(table: &mut Table<'_>) -> UnhealthyStateRouting {
