@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 
+use futures_util::TryFutureExt as _;
 use lintel_common::stream::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -38,6 +39,10 @@ async fn moved(
     poll_fn(|cx| transfer.poll(cx, buffers, from, to)).await
 }
 
+fn broken(side: &Broken) -> io::Error {
+    io::Error::other(format!("{side:?}"))
+}
+
 #[tokio::test]
 async fn long_content_arrives_unchanged_and_was_never_here() {
     let (mut source, mut from) = wire().await;
@@ -47,14 +52,12 @@ async fn long_content_arrives_unchanged_and_was_never_here() {
     let mut transfer = counted(LENGTH);
     to.queue(&buffers, b"head ");
     let mut arrived = vec![0; LENGTH + 5];
-    let (sent, read, all) = tokio::join!(
+    tokio::try_join!(
         source.write_all(&content),
-        sink.read_exact(&mut arrived),
-        moved(&mut transfer, &buffers, &mut from, &mut to),
-    );
-    sent.unwrap();
-    read.unwrap();
-    all.unwrap();
+        sink.read_exact(&mut arrived).map_ok(drop),
+        moved(&mut transfer, &buffers, &mut from, &mut to).map_err(|side| broken(&side)),
+    )
+    .unwrap();
     assert_eq!(&arrived[..5], b"head ");
     assert!(arrived[5..] == content[..], "content differs");
     assert_eq!(transfer.moved(), LENGTH as u64);
@@ -76,14 +79,12 @@ async fn what_comes_behind_it_is_the_next_messages() {
         source.write_all(&content).await?;
         source.write_all(b"GET / HTTP/1.1").await
     };
-    let (sent, read, all) = tokio::join!(
+    tokio::try_join!(
         send,
-        sink.read_exact(&mut arrived),
-        moved(&mut transfer, &buffers, &mut from, &mut to),
-    );
-    sent.unwrap();
-    read.unwrap();
-    all.unwrap();
+        sink.read_exact(&mut arrived).map_ok(drop),
+        moved(&mut transfer, &buffers, &mut from, &mut to).map_err(|side| broken(&side)),
+    )
+    .unwrap();
     assert!(arrived == content, "content differs");
     let next = poll_fn(|cx| {
         from.poll_take(cx, &buffers, |_, input| {
@@ -130,14 +131,12 @@ async fn where_no_pipe_is_to_be_had_content_is_copied() {
     let content = pattern(LENGTH);
     let mut transfer = counted(LENGTH);
     let mut arrived = vec![0; LENGTH];
-    let (sent, read, all) = tokio::join!(
+    tokio::try_join!(
         source.write_all(&content),
-        sink.read_exact(&mut arrived),
-        moved(&mut transfer, &buffers, &mut from, &mut to),
-    );
-    sent.unwrap();
-    read.unwrap();
-    all.unwrap();
+        sink.read_exact(&mut arrived).map_ok(drop),
+        moved(&mut transfer, &buffers, &mut from, &mut to).map_err(|side| broken(&side)),
+    )
+    .unwrap();
     assert!(arrived == content, "content differs");
     assert_eq!(buffers.pipes(), 0);
 }
