@@ -26,12 +26,21 @@ use condition::Subject;
 use index::Index;
 
 /// The rules of one listener, in the order in which they are tried, and what happens when none of them matches.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RuleTable {
     rules: Vec<Rule>,
     index: Index,
     default_action: Action,
 }
+
+impl PartialEq for RuleTable {
+    /// The index follows from the rules.
+    fn eq(&self, other: &Self) -> bool {
+        self.rules == other.rules && self.default_action == other.default_action
+    }
+}
+
+impl Eq for RuleTable {}
 
 /// All conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -72,6 +72,14 @@ impl Comparison {
             Self::Regex(expression) => expression.ending(),
         }
     }
+
+    /// What every matching text has somewhere, as far as that can be told.
+    pub(super) fn content(&self) -> &[u8] {
+        match self {
+            Self::Wildcards(pattern) => pattern.content(),
+            Self::Regex(_) => &[],
+        }
+    }
 }
 
 impl Condition {

@@ -4,33 +4,41 @@
 //! Whether a rule that is possible really matches is for the caller to say.
 
 mod beginnings;
+mod contents;
 
 use super::Rule;
 use super::condition::Subject;
 use beginnings::{Beginnings, Part};
+use contents::Contents;
 
 /// Rules, by their places in their block.
 type Set = u128;
 const BLOCK: usize = Set::BITS as usize;
 
 /// A block for every so many rules: one for as many as an ALB allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Index {
     blocks: Vec<Block>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Block {
     all: Set,
     /// Of the parts of a request that a rule has a condition on, those first that are looked up fastest.
     kinds: Vec<Kind>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Kind {
-    /// The rules without such a condition.
-    indifferent: Set,
-    beginnings: Beginnings,
+    /// The rules with such a condition.
+    rules: Set,
+    by: By,
+}
+
+#[derive(Debug, Clone)]
+enum By {
+    Beginnings(Beginnings),
+    Contents(Contents),
 }
 
 impl Index {
@@ -67,16 +75,20 @@ impl Block {
     fn new(rules: &[Rule]) -> Self {
         let all = rules.iter().enumerate();
         let all = all.fold(0, |all, (position, _)| all | 1 << position);
-        let kinds = Part::ALL.into_iter().filter_map(|part| {
-            let beginnings = Beginnings::of_rules(part, rules)?;
-            Some(Kind {
-                indifferent: all & !beginnings.rules(),
-                beginnings,
-            })
+        let beginnings = Part::ALL.into_iter();
+        let beginnings = beginnings.filter_map(|part| Beginnings::of_rules(part, rules));
+        let beginnings = beginnings.map(|beginnings| Kind {
+            rules: beginnings.rules(),
+            by: By::Beginnings(beginnings),
+        });
+        let contents = Contents::of_rules(rules).into_iter();
+        let contents = contents.map(|contents| Kind {
+            rules: contents.rules(),
+            by: By::Contents(contents),
         });
         Self {
             all,
-            kinds: kinds.collect(),
+            kinds: beginnings.chain(contents).collect(),
         }
     }
 
@@ -84,12 +96,20 @@ impl Block {
         let mut possible = self.all;
         for kind in &self.kinds {
             // To try one costs no more than to look further.
-            if without_first(possible) == 0 {
-                break;
+            if without_first(possible & kind.rules) != 0 {
+                possible &= !kind.rules | kind.fitting(subject);
             }
-            possible &= kind.indifferent | kind.beginnings.fitting(subject);
         }
         possible
+    }
+}
+
+impl Kind {
+    fn fitting(&self, subject: &Subject<'_>) -> Set {
+        match &self.by {
+            By::Beginnings(beginnings) => beginnings.fitting(subject),
+            By::Contents(contents) => contents.fitting(subject),
+        }
     }
 }
 

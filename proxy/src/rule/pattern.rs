@@ -153,6 +153,15 @@ impl Pattern {
         &last[wildcard.map_or(0, |at| at + 1)..]
     }
 
+    /// The longest that every matching text has somewhere behind the first `*`; lower case if case does not matter.
+    pub(super) fn content(&self) -> &[u8] {
+        let behind = self.pieces.iter().skip(1);
+        let literals = behind.flat_map(|piece| piece.split(|&byte| byte == ANY));
+        literals
+            .max_by_key(|literal| literal.len())
+            .unwrap_or_default()
+    }
+
     pub fn matches(&self, text: &str) -> bool {
         let text = text.as_bytes();
         let [first, inner @ .., last] = self.pieces.as_slice() else {

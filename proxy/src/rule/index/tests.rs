@@ -180,7 +180,7 @@ fn rules_that_differ_in_anything_are_told_apart() {
         head: &head,
         peer,
     };
-    let kinds: [&dyn Fn(u32) -> Vec<Condition>; 8] = [
+    let kinds: [&dyn Fn(u32) -> Vec<Condition>; 12] = [
         &|n| vec![Condition::path_pattern([&*format!("/{n}/*")])],
         &|n| vec![Condition::host_header([&*format!("*-{n}.example.com")])],
         &|n| vec![Condition::HttpRequestMethod(vec![format!("M{n}-")])],
@@ -188,6 +188,10 @@ fn rules_that_differ_in_anything_are_told_apart() {
         &|n| vec![Condition::QueryString(vec![parameter(n)])],
         &|n| vec![of_fields("X-A", &format!("V{n}-*"))],
         &|n| vec![of_fields(&format!("X-{n}"), "*")],
+        &|n| vec![Condition::path_pattern([&*format!("*/{n}/*")])],
+        &|n| vec![Condition::host_header([&*format!("s*-{n}.?*")])],
+        &|n| vec![of_fields("x-a", &format!("*V{n}-*"))],
+        &|n| vec![of_fields("x-a", "*"), of_fields("x-a", &format!("*V{n}-"))],
         // What all rules demand tells none of them from another.
         &|n| {
             vec![
