@@ -130,8 +130,8 @@ impl Listener {
         let head = Rc::new(head);
         let mut record = Record::open(&self.recorder, connection, &head);
         let before = client.wire.sent();
-        client.begin(&head);
         let routes = self.current();
+        client.begin(&head, routes.0.relays_trailers());
         let verdict = desync::judge(&head, routes.0.settings.desync_mitigation_mode);
         let inbound = Inbound {
             routes: &routes.0,

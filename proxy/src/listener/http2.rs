@@ -39,7 +39,8 @@ impl Listener {
         let mut record = Record::open(&self.recorder, &connection, &head);
         let buffers = Rc::clone(&self.pool.buffers);
         let counted = Rc::clone(&connection);
-        let mut client = Http2Client::new(body, answer, ongoing, &head, counted, buffers);
+        let trailers = self.current().0.relays_trailers();
+        let mut client = Http2Client::new(body, answer, ongoing, &head, trailers, counted, buffers);
         // In a box: its task moves it about.
         Box::pin(async move {
             let not_plain = (!head.has_plain_target()).then_some(GatewayError::MalformedRequest);

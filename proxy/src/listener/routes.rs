@@ -9,7 +9,7 @@ use crate::action::Forward;
 use crate::forward::Group;
 use crate::forward::client_certificate::ClientCertificates;
 use crate::gateway_error::GatewayError;
-use crate::model::{HeaderModification, LoadBalancerSettings};
+use crate::model::{CertificateFields, HeaderModification, LoadBalancerSettings};
 use crate::rule::RuleTable;
 use crate::secret_keys::Keys;
 use crate::stickiness::Visit;
@@ -73,6 +73,15 @@ impl Routes {
             Some(Shown { under, lines }) if **under == *told => Ok(Some((told, lines))),
             _ => Err(GatewayError::CertificateNotShown),
         }
+    }
+
+    /// Whether trailers of requests may be passed on. Not where fields that only the load balancer says have names of
+    /// the listener's own: a client shall not say them behind its content either.
+    pub(super) fn relays_trailers(&self) -> bool {
+        let clients = self.tls.as_ref().and_then(|tls| tls.clients.as_ref());
+        let renames =
+            |clients: &Arc<ClientCertificates>| clients.fields != CertificateFields::default();
+        !self.modification.renames_tls() && !clients.is_some_and(renames)
     }
 
     /// The handshake has been made: works out what targets are told, once for all requests.

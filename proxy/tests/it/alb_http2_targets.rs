@@ -230,6 +230,31 @@ async fn turns_and_draining_are_the_same_with_every_version() {
     }
 }
 
+/// Over HTTP/1.1: `alb_requests::a_name_of_the_listeners_own_is_not_said_by_trailers`.
+#[tokio::test]
+async fn a_name_of_the_listeners_own_is_not_said_by_trailers() {
+    let target = Http2Target::answering(|request| {
+        Box::pin(async move {
+            let body = request.into_body().collect().await.unwrap();
+            let trailers = body.trailers().map_or(0, HeaderMap::len);
+            let answer = Response::builder().header("x-trailers", trailers);
+            answer.body(empty()).unwrap()
+        })
+    });
+    let renamed = "routing_http_request_x_amzn_tls_version_header_name = 'X-V'";
+    let setup = setup(&target, "HTTP2");
+    for (setup, passed_on) in [(setup.clone(), "1"), (setup.listener(renamed), "0")] {
+        let proxy = setup.start();
+        let client = Http2::connect(proxy.address()).await;
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-v", HeaderValue::from_static("forged"));
+        let (sender, body) = growing_with_trailers(trailers);
+        drop(sender);
+        let response = client.send(request("POST", "/", body)).await.unwrap();
+        assert_eq!(response.headers()["x-trailers"], passed_on);
+    }
+}
+
 #[tokio::test]
 async fn a_call_streams_both_ways_and_ends_with_its_status() {
     let target = calls();

@@ -197,6 +197,25 @@ fn targets_are_told_of_tls_if_asked_for() {
 }
 
 #[test]
+fn a_name_of_the_listeners_own_is_not_said_by_trailers() {
+    let target = Target::answering(|_| ok(""));
+    let setup = Setup::to([target.address]).https();
+    let renamed = "routing_http_request_x_amzn_tls_version_header_name = 'X-V'";
+    let forging = "POST / HTTP/1.1\r\nHost: example.com\r\nConnection: TE\r\nTE: trailers\r\n\
+                   Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-V: forged\r\n\r\n";
+    for (setup, passed_on) in [
+        (setup.clone(), 1),
+        (setup.with(TLS_HEADERS).listener(renamed), 0),
+    ] {
+        let proxy = setup.start();
+        assert_eq!(proxy.connect_tls().exchange(forging).status(), 200);
+        let request = target.requests().pop().unwrap();
+        assert_eq!(request.body, b"ok");
+        assert_eq!(request.trailers.len(), passed_on);
+    }
+}
+
+#[test]
 fn what_is_told_of_clients_certificates_has_the_listeners_names() {
     let directory = tempfile::tempdir().unwrap();
     write_authority(directory.path());

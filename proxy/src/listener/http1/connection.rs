@@ -129,9 +129,10 @@ impl ClientConnection {
         .await
     }
 
-    /// The body of this request is what comes next.
-    pub(super) fn begin(&mut self, head: &RequestHead) {
-        let framing = Framing::of(head.length(), headers::offers_trailers(head.fields()));
+    /// The body of this request is what comes next. `trailers`: they are passed on where they are offered.
+    pub(super) fn begin(&mut self, head: &RequestHead, trailers: bool) {
+        let trailers = trailers && headers::offers_trailers(head.fields());
+        let framing = Framing::of(head.length(), trailers);
         self.half_closed = None;
         self.answering = false;
         self.upload = Upload {

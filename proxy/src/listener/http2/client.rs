@@ -29,6 +29,7 @@ pub(super) struct Http2Client {
     content: Option<SendStream<Bytes>>,
     ongoing: Ongoing,
     framing: Framing,
+    relays_trailers: bool,
     /// Sends the body when it gets the word.
     waits: bool,
     taken: bool,
@@ -80,9 +81,11 @@ impl Http2Client {
         answer: SendResponse<Bytes>,
         ongoing: Ongoing,
         head: &RequestHead,
+        relays_trailers: bool,
         connection: Rc<Connection>,
         buffers: Rc<Buffers>,
     ) -> Self {
+        let trailers = relays_trailers && headers::offers_trailers(head.fields());
         let ended = match head.length() {
             Length::Chunked => false,
             Length::Empty => true,
@@ -93,7 +96,8 @@ impl Http2Client {
             answer,
             content: None,
             ongoing,
-            framing: Framing::of(head.length(), headers::offers_trailers(head.fields())),
+            framing: Framing::of(head.length(), trailers),
+            relays_trailers,
             waits: !ended && head.fields().has_token(Name::Expect, "100-continue"),
             taken: false,
             ended,
@@ -267,6 +271,7 @@ impl Http2Stream for Http2Client {
     /// Held to what HTTP/1.1 lets pass.
     fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Fields>, Broken>> {
         let trailers = ready!(self.body.poll_trailers(cx)).map_err(broken)?;
+        let trailers = trailers.filter(|_| self.relays_trailers);
         let fields = trailers.map(|trailers| Fields::of_trailers(&trailers));
         Poll::Ready(
             fields
