@@ -118,7 +118,8 @@ fn prospect(workloads: &[&Workload], options: &Options) -> String {
     let rounds = options.rounds.get() as u32;
     let time = workloads.iter().map(|workload| match workload.kind {
         Kind::Idle => IDLE * proxies * rounds.min(rounds::MOST_IDLE_ROUNDS as u32),
-        _ => options.seconds.mul_f64(1.3) * proxies * rounds,
+        // Warming up and going home take as much again as half of it.
+        _ => options.seconds.mul_f64(1.5) * proxies * rounds,
     });
     let minutes = time.sum::<Duration>().as_secs() / 60;
     let time = match minutes {

@@ -1,4 +1,5 @@
-//! One entrant in one round: what it did, and what it used for it.
+//! One entrant in one round: what it did, and what it used for it. It works in parts, between which everybody else has
+//! theirs, so that all of them see the same of a machine whose speed changes from second to second.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,19 +7,20 @@ use std::time::Duration;
 use lintel_common::shutdown::Shutdown;
 use serde::Serialize;
 
-use super::generator::{Generator, Load, Measured, WarmUp};
+use super::figure;
+use super::generator::{Generator, Load, WarmUp};
 use super::proxy::Role;
 use super::request::Request;
 use super::testbed::{Subject, Testbed};
 use super::usage::{Cpu, Processes};
 use super::workload::{Kind, Protocol, Unit, Workload};
-use super::{figure, idle};
 use crate::client::failure;
 use crate::origin;
+use crate::tally::Tally;
 
-/// Before a measurement, as a part of it and at least so long.
-const WARM_UP_SHARE: f64 = 0.25;
-const WARM_UP_LEAST: Duration = Duration::from_millis(100);
+/// At the longest, without the warm-up before it.
+const PART: Duration = Duration::from_millis(250);
+const WARM_UP: Duration = Duration::from_millis(100);
 
 /// Everybody else together may use this part of one processor meanwhile, but so much at least, which is what a health
 /// check and its tick amount to; more would be in the figures.
@@ -36,15 +38,35 @@ pub(super) struct Measurement {
     pub(super) figures: BTreeMap<&'static str, f64>,
 }
 
+/// What one has done in a round so far.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    tally: Tally,
+    elapsed: Duration,
+    used: Cpu,
+    used_by_others: Cpu,
+    /// By whom behind the proxy.
+    used_behind: BTreeMap<&'static str, Cpu>,
+    /// In KiB.
+    peak_resident: u64,
+    /// What the origin found wrong.
+    complaints: BTreeMap<&'static str, u64>,
+}
+
 /// How each is measured.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) threads: usize,
+    /// Of a round.
     pub(super) duration: Duration,
     pub(super) stop: Shutdown,
 }
 
 impl Settings {
+    pub(super) fn parts(&self) -> u32 {
+        self.duration.as_nanos().div_ceil(PART.as_nanos()) as u32
+    }
+
     pub(super) fn load(
         &self,
         workload: &'static Workload,
@@ -57,9 +79,7 @@ impl Settings {
         };
         let warm_up = match workload.kind {
             Kind::Idle => WarmUp::Once,
-            Kind::Load | Kind::AccessLog | Kind::Rules(_) | Kind::WholePath => {
-                WarmUp::For(self.duration.mul_f64(WARM_UP_SHARE).max(WARM_UP_LEAST))
-            }
+            Kind::Load | Kind::AccessLog | Kind::Rules(_) | Kind::WholePath => WarmUp::For(WARM_UP),
         };
         Ok(Load {
             workload,
@@ -68,65 +88,81 @@ impl Settings {
             tls: testbed.tls(protocol)?,
             threads: self.threads,
             warm_up,
-            duration: self.duration,
+            duration: self.duration / self.parts(),
             stop: self.stop.clone(),
         })
     }
 }
 
-pub(super) fn measure(
-    workload: &'static Workload,
-    testbed: &mut Testbed,
-    subject: Subject,
-    settings: &Settings,
-) -> anyhow::Result<Measurement> {
-    let mut measurement = match workload.kind {
-        Kind::Idle => idle::measure(workload, testbed, subject, settings)?,
-        Kind::Load | Kind::AccessLog | Kind::Rules(_) | Kind::WholePath => {
-            under_load(workload, testbed, subject, settings)?
+impl Work {
+    /// Another part.
+    pub(super) fn go_on(
+        &mut self,
+        workload: &'static Workload,
+        testbed: &Testbed,
+        subject: Subject,
+        settings: &Settings,
+    ) -> anyhow::Result<()> {
+        let load = settings.load(workload, testbed, subject)?;
+        testbed.expect(&load)?;
+        let generator = Generator::start(&load)?;
+        let processes = testbed.processes(subject)?;
+        processes.forget_peak();
+        let everybody = testbed.cpu()?;
+        let behind = testbed.targets.processes()?;
+        let behind_before = cpu_of(&behind)?;
+        let before = processes.cpu()?;
+        let measured = generator.run()?;
+        let used = processes.cpu()?.since(before);
+        let all = testbed.cpu()?.since(everybody);
+        let behind_after = cpu_of(&behind)?;
+        for ((key, _), (after, before)) in behind.iter().zip(behind_after.iter().zip(behind_before))
+        {
+            let behind = self.used_behind.entry(key).or_default();
+            *behind = behind.and(after.since(before));
         }
-    };
-    if let Some(report) = testbed.targets.report()? {
-        let frames = workload.request == Request::Frame;
-        measurement.check_origin(&report, testbed.role(subject), !frames);
+        self.tally.merge(&measured.tally);
+        self.elapsed += measured.elapsed;
+        self.used = self.used.and(used);
+        self.used_by_others = self.used_by_others.and(all.since(used));
+        self.peak_resident = self.peak_resident.max(processes.peak_resident()?);
+        if let Some(report) = testbed.targets.report()? {
+            // A WebSocket's frames are no requests.
+            let counted = (workload.request != Request::Frame).then_some(measured.tally.requests);
+            self.check_origin(&report, testbed.role(subject), counted.unwrap_or(0));
+        }
+        Ok(())
     }
-    Ok(measurement)
-}
 
-fn under_load(
-    workload: &'static Workload,
-    testbed: &Testbed,
-    subject: Subject,
-    settings: &Settings,
-) -> anyhow::Result<Measurement> {
-    let load = settings.load(workload, testbed, subject)?;
-    testbed.expect(&load)?;
-    let generator = Generator::start(&load)?;
-    let processes = testbed.processes(subject)?;
-    processes.forget_peak();
-    let everybody = testbed.cpu()?;
-    let behind = testbed.targets.processes()?;
-    let behind_before = cpu_of(&behind)?;
-    let before = processes.cpu()?;
-    let measured = generator.run()?;
-    let used = processes.cpu()?.since(before);
-    let all = testbed.cpu()?.since(everybody);
-    let mut measurement = Measurement::new(&measured, used, workload.unit());
-    let others = all.nanoseconds.saturating_sub(used.nanoseconds);
-    measurement.set(figure::OTHERS_CPU, others as f64 / 1e9);
-    for (&(key, _), (after, before)) in behind
-        .iter()
-        .zip(cpu_of(&behind)?.into_iter().zip(behind_before))
-    {
-        let microseconds = after.since(before).nanoseconds as f64 / 1e3;
-        measurement.set(key, microseconds / measured.tally.requests as f64);
+    /// What the clients counted must have come to the origins; a proxy spreads it over them and adds its headers.
+    fn check_origin(&mut self, report: &origin::Report, role: Role, counted: u64) {
+        let missing = counted.saturating_sub(report.requests);
+        self.complain(missing, "answers did not come from the origin");
+        if !role.is_proxy() {
+            return;
+        }
+        let least = report
+            .instances
+            .iter()
+            .map(|instance| instance.requests)
+            .min();
+        let fair = report.requests / report.instances.len().max(1) as u64;
+        let starved = least.is_some_and(|least| least < fair / 2);
+        self.complain(
+            u64::from(starved),
+            "of the origins had far less than its share",
+        );
+        self.complain(
+            report.missing_forwarding_headers,
+            "came to the origin without the right forwarding headers",
+        );
     }
-    if let Subject::Proxy(_) = subject {
-        let peak = processes.peak_resident()? as f64 / 1024.0;
-        measurement.set(figure::PEAK_RESIDENT.key, peak);
-        measurement.set(figure::USER_SHARE.key, used.user_share());
+
+    fn complain(&mut self, count: u64, what: &'static str) {
+        if count > 0 {
+            *self.complaints.entry(what).or_default() += count;
+        }
     }
-    Ok(measurement)
 }
 
 fn cpu_of(processes: &[(&'static str, Processes)]) -> anyhow::Result<Vec<Cpu>> {
@@ -137,12 +173,13 @@ fn cpu_of(processes: &[(&'static str, Processes)]) -> anyhow::Result<Vec<Cpu>> {
 }
 
 impl Measurement {
-    fn new(measured: &Measured, used: Cpu, unit: Unit) -> Self {
-        let Measured { tally, elapsed } = measured;
-        let seconds = elapsed.as_secs_f64();
-        let used_seconds = used.nanoseconds as f64 / 1e9;
+    pub(super) fn of(work: &Work, subject: Subject, unit: Unit) -> Self {
+        let tally = &work.tally;
+        let requests = tally.requests as f64;
+        let seconds = work.elapsed.as_secs_f64();
+        let used_seconds = work.used.seconds();
         let cost = match unit {
-            Unit::MicrosecondsPerRequest => used_seconds * 1e6 / tally.requests as f64,
+            Unit::MicrosecondsPerRequest => used_seconds * 1e6 / requests,
             Unit::MillisecondsPerGibibyte => {
                 let bytes = (tally.received + tally.sent) as f64;
                 used_seconds * 1e3 * f64::from(1 << 30) / bytes
@@ -150,29 +187,37 @@ impl Measurement {
             Unit::KibibytesPerConnection => f64::NAN,
         };
         let milliseconds = |share| tally.latency(share).as_secs_f64() * 1e3;
-        let figures = BTreeMap::from([
+        let mut figures = BTreeMap::from([
             (figure::SECONDS, seconds),
-            (figure::REQUESTS, tally.requests as f64),
+            (figure::REQUESTS, requests),
             (figure::CPU, used_seconds),
-            (figure::CPU_IN_TICKS, used.seconds_in_ticks()),
-            (
-                figure::RATE.key,
-                tally.requests as f64 / seconds.max(f64::MIN_POSITIVE),
-            ),
+            (figure::CPU_IN_TICKS, work.used.seconds_in_ticks()),
+            (figure::OTHERS_CPU, work.used_by_others.seconds()),
+            (figure::RATE.key, requests / seconds.max(f64::MIN_POSITIVE)),
             (figure::P50.key, milliseconds(0.5)),
             (figure::P99.key, milliseconds(0.99)),
             (figure::P99_9.key, milliseconds(0.999)),
         ]);
+        let behind = work.used_behind.iter();
+        figures.extend(behind.map(|(key, used)| (*key, used.seconds() * 1e6 / requests)));
+        if let Subject::Proxy(_) = subject {
+            let peak = work.peak_resident as f64 / 1024.0;
+            figures.insert(figure::PEAK_RESIDENT.key, peak);
+            figures.insert(figure::USER_SHARE.key, work.used.user_share());
+        }
         let mut measurement = Self::with_errors(tally, cost, figures);
         if tally.not_started > 0 {
             let text = format!("of {} requests could not even be sent in time", tally.due);
             measurement.fail(tally.not_started, &text);
         }
+        for (what, count) in &work.complaints {
+            measurement.fail(*count, what);
+        }
         measurement
     }
 
     pub(super) fn with_errors(
-        tally: &crate::tally::Tally,
+        tally: &Tally,
         cost: f64,
         figures: BTreeMap<&'static str, f64>,
     ) -> Self {
@@ -196,32 +241,6 @@ impl Measurement {
         self.figures.insert(key, value);
     }
 
-    /// What the clients counted must have come to the origins; a proxy spreads it over them and adds its headers.
-    fn check_origin(&mut self, report: &origin::Report, role: Role, are_requests: bool) {
-        let counted = self.figure(figure::REQUESTS).unwrap_or_default() as u64;
-        // A WebSocket's frames are none.
-        if are_requests && report.requests < counted {
-            let missing = counted - report.requests;
-            self.fail(missing, "answers did not come from the origin");
-        }
-        if !role.is_proxy() {
-            return;
-        }
-        let least = report
-            .instances
-            .iter()
-            .map(|instance| instance.requests)
-            .min();
-        let fair = report.requests / report.instances.len().max(1) as u64;
-        if least.is_some_and(|least| least < fair / 2) {
-            self.fail(1, "of the origins had far less than its share");
-        }
-        if report.missing_forwarding_headers > 0 {
-            let text = "came to the origin without the right forwarding headers";
-            self.fail(report.missing_forwarding_headers, text);
-        }
-    }
-
     pub(super) fn fail(&mut self, count: u64, what: &str) {
         self.errors += count;
         self.error_examples.push(format!("{count} {what}"));
@@ -238,22 +257,24 @@ impl Measurement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tally::Tally;
+
+    fn work(requests: u64) -> Work {
+        let mut work = Work {
+            elapsed: Duration::from_secs(2),
+            used: Cpu {
+                nanoseconds: 500_000_000,
+                user: 10,
+                system: 40,
+            },
+            ..Work::default()
+        };
+        work.tally.requests = requests;
+        work.tally.received = requests << 20;
+        work
+    }
 
     fn measurement(requests: u64, unit: Unit) -> Measurement {
-        let mut tally = Tally::default();
-        tally.requests = requests;
-        tally.received = requests << 20;
-        let measured = Measured {
-            tally,
-            elapsed: Duration::from_secs(2),
-        };
-        let used = Cpu {
-            nanoseconds: 500_000_000,
-            user: 10,
-            system: 40,
-        };
-        Measurement::new(&measured, used, unit)
+        Measurement::of(&work(requests), Subject::Origin, unit)
     }
 
     fn report(instances: [u64; 3], missing_forwarding_headers: u64) -> origin::Report {
@@ -281,6 +302,19 @@ mod tests {
     }
 
     #[test]
+    fn a_round_is_cut_into_equal_parts() {
+        for (milliseconds, parts) in [(1, 1), (250, 1), (251, 2), (2000, 8), (3_600_000, 14_400)] {
+            let (_, stop) = lintel_common::shutdown::channel();
+            let settings = Settings {
+                threads: 1,
+                duration: Duration::from_millis(milliseconds),
+                stop,
+            };
+            assert_eq!(settings.parts(), parts, "{milliseconds} ms");
+        }
+    }
+
+    #[test]
     fn the_origin_has_a_word_in_it() {
         for (instances, missing, role, errors) in [
             ([33, 33, 34], 0, Role::Peer, 0),
@@ -291,9 +325,14 @@ mod tests {
             ([60, 40, 0], 0, Role::Ours, 1),
             ([60, 40, 0], 0, Role::Floor, 0),
         ] {
-            let mut measurement = measurement(100, Unit::MicrosecondsPerRequest);
-            measurement.check_origin(&report(instances, missing), role, true);
-            assert_eq!(measurement.errors, errors, "{instances:?} {missing}");
+            let mut work = work(200);
+            // Of both parts.
+            for _ in 0..2 {
+                work.check_origin(&report(instances, missing), role, 100);
+            }
+            let unit = Unit::MicrosecondsPerRequest;
+            let measurement = Measurement::of(&work, Subject::Origin, unit);
+            assert_eq!(measurement.errors, 2 * errors, "{instances:?} {missing}");
             assert_eq!(measurement.error_examples.is_empty(), errors == 0);
         }
     }

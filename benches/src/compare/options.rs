@@ -31,8 +31,8 @@ pub(crate) struct Options {
     /// Rounds that must count
     #[arg(short, long, value_name = "N", default_value = "7")]
     pub(super) rounds: NonZeroUsize,
-    /// How long each proxy is measured in a round
-    #[arg(short, long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    /// How long each proxy is measured in a round, all its parts together
+    #[arg(short, long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     pub(super) seconds: Duration,
     /// Processes or threads that serve, in every proxy
     #[arg(long, value_name = "N", default_value = "2")]
@@ -156,10 +156,10 @@ fn after_help() -> String {
 const METHOD: &str = "\
 Every proxy runs with the same number of workers in front of the same three origins, with kept connections on both sides,
 forwarding headers and a trace id added and no access log; --show-config prints how. In a round each is asked in turn, in
-rotated order, and its processor time (user and system, all its processes) is divided by the requests whose answers passed
-every check: status, length, the body's bytes (of long ones, samples), and at the origin the forwarding headers. Ratios
-are taken within a round, and the median of the rounds is told: they stand on a machine whose speed changes, where
-microseconds do not. `relay` passes bytes on without reading them, as the floor. A round in which somebody came to less
+rotated order, again and again for a quarter of a second, and its processor time (user and system, all its processes) is
+divided by the requests whose answers passed every check: status, length, the body's bytes (of long ones, samples), and at
+the origin the forwarding headers. Ratios are taken within a round, and the median of the rounds is told: they stand on a
+machine whose speed changes, where microseconds do not. `relay` passes bytes on without reading them, as the floor. A round in which somebody came to less
 than 80 % of the rate of his own best round is measured again. In a closed loop a slow proxy is asked less; in the open
 loop of W8 latency counts from when a request was due, so waiting is in it (no coordinated omission). Memory is summed over
 a proxy's processes: pages that they share count for each.

@@ -40,6 +40,10 @@ impl Cpu {
         }
     }
 
+    pub(super) fn seconds(self) -> f64 {
+        self.nanoseconds as f64 / 1e9
+    }
+
     pub(super) fn seconds_in_ticks(self) -> f64 {
         (self.user + self.system) as f64 / TICKS
     }
