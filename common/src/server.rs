@@ -58,15 +58,16 @@ pub trait Handler: 'static {
         shutdown: Shutdown,
     ) -> impl Future<Output = ()> + 'static;
 
-    /// Answers one request of an HTTP/2 connection. Only a handler whose TLS configuration offers `h2` is asked.
+    /// Sees to it that one request of an HTTP/2 connection is answered, in a task of its own. Only a handler whose TLS
+    /// configuration offers `h2` is asked.
     fn http2(
         self: Rc<Self>,
         _request: Request<RecvStream>,
         mut answer: SendResponse<Bytes>,
         _connection: Rc<Connection>,
         _ongoing: Ongoing,
-    ) -> impl Future<Output = ()> + 'static {
-        async move { answer.send_reset(Reason::HTTP_1_1_REQUIRED) }
+    ) {
+        answer.send_reset(Reason::HTTP_1_1_REQUIRED);
     }
 
     /// The TLS configuration for a new connection; `None` = cleartext.

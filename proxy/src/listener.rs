@@ -54,6 +54,7 @@ pub struct Listener {
     /// What `routes` was when a request last looked: their count of holders is shared by all workers, this one is not.
     current: RefCell<Rc<Current>>,
     options: RefCell<Option<(Arc<LoadBalancerSettings>, Rc<Options>)>>,
+    crew: http2::Crew,
 }
 
 /// One worker's hold of the routes.
@@ -122,6 +123,7 @@ impl Listener {
             shutdown,
             current,
             options: RefCell::default(),
+            crew: http2::Crew::default(),
         }
     }
 
@@ -320,8 +322,8 @@ impl Handler for Listener {
         answer: SendResponse<Bytes>,
         connection: Rc<Connection>,
         ongoing: Ongoing,
-    ) -> impl Future<Output = ()> + 'static {
-        self.respond_http2(request, answer, connection, ongoing)
+    ) {
+        self.respond_http2(request, answer, connection, ongoing);
     }
 
     fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {

@@ -1,9 +1,9 @@
 //! Clients that speak HTTP/2: a stream's request becomes one of ours, and what answers it goes back on the stream.
 
 mod client;
+mod crew;
 mod passage;
 
-use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -19,45 +19,84 @@ use crate::desync;
 use crate::forward::headers;
 use crate::forward::http2::Http2Exchange;
 use crate::gateway_error::GatewayError;
+use crate::http1::wait::Timer;
 use crate::http1::{Length, RequestHead};
 use client::{Gone, Http2Client};
+pub(super) use crew::Crew;
 use passage::{Http1Source, Passage};
 
+/// A request that was read, and all that answering it takes.
+struct Work {
+    listener: Rc<Listener>,
+    head: Rc<RequestHead>,
+    /// Why it is answered by nobody else.
+    refused: Option<GatewayError>,
+    client: Http2Client,
+    connection: Rc<Connection>,
+    record: Record,
+}
+
+impl Work {
+    fn crew(&self) -> &Crew {
+        &self.listener.crew
+    }
+
+    /// To the end, with a timer of the task's.
+    async fn answer(&mut self, timer: &mut Timer) {
+        let Self {
+            listener,
+            head,
+            refused,
+            client,
+            connection,
+            record,
+        } = self;
+        client.swap_timer(timer);
+        let answering = listener.answer_http2(head, refused.take(), client, connection, record);
+        let answered = match answering.await {
+            Ok(Rest::Nothing) => Ok(()),
+            Ok(Rest::Http1(mut passage)) => passage.run(client, record).await,
+            Ok(Rest::Http2(mut passage)) => passage.run(client, record).await,
+            Err(Gone) => Err(Gone),
+        };
+        client.swap_timer(timer);
+        record.received(client.received());
+        if answered.is_ok() {
+            record.finish();
+        }
+    }
+}
+
 impl Listener {
-    /// The record is opened at once and not when the answer is first polled: by then its client may have gone.
+    /// The record is opened at once and not when the task has its turn: by then its client may have gone.
     pub(super) fn respond_http2(
         self: Rc<Self>,
         request: Request<RecvStream>,
         answer: SendResponse<Bytes>,
         connection: Rc<Connection>,
         ongoing: Ongoing,
-    ) -> Pin<Box<dyn Future<Output = ()>>> {
+    ) {
         let (parts, body) = request.into_parts();
         let length = client::length(&parts, &body);
         let head = RequestHead::from_http(&parts, length.unwrap_or(Length::Empty));
         let head = Rc::new(head);
-        let mut record = Record::open(&self.recorder, &connection, &head);
+        let record = Record::open(&self.recorder, &connection, &head);
         let buffers = Rc::clone(&self.pool.buffers);
         let counted = Rc::clone(&connection);
-        let trailers = self.current().0.relays_trailers();
-        let mut client = Http2Client::new(body, answer, ongoing, &head, trailers, counted, buffers);
-        // In a box: its task moves it about.
-        Box::pin(async move {
-            let not_plain = (!head.has_plain_target()).then_some(GatewayError::MalformedRequest);
-            let refused = length.err().or(not_plain);
-            let answering =
-                self.answer_http2(&head, refused, &mut client, &connection, &mut record);
-            let answered = match answering.await {
-                Ok(Rest::Nothing) => Ok(()),
-                Ok(Rest::Http1(mut passage)) => passage.run(&mut client, &mut record).await,
-                Ok(Rest::Http2(mut passage)) => passage.run(&mut client, &mut record).await,
-                Err(Gone) => Err(Gone),
-            };
-            record.received(client.received());
-            if answered.is_ok() {
-                record.finish();
-            }
-        })
+        let mut client = Http2Client::new(body, answer, ongoing, &head, counted, buffers);
+        if !self.current().0.relays_trailers() {
+            client.keep_trailers(&head);
+        }
+        let not_plain = (!head.has_plain_target()).then_some(GatewayError::MalformedRequest);
+        let work = Work {
+            refused: length.err().or(not_plain),
+            listener: Rc::clone(&self),
+            head,
+            client,
+            connection,
+            record,
+        };
+        self.crew.employ(work);
     }
 
     /// All of the answer but a target's content.

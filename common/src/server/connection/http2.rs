@@ -1,5 +1,5 @@
 //! An HTTP/2 connection from its handshake to its end. The h2 crate reads and writes its frames and counts its windows;
-//! each request gets a task of its own, which is its handler's.
+//! what becomes of a request is its handler's.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -148,8 +148,6 @@ async fn drive<H: Handler>(
             return Ok(());
         };
         let ongoing = connection.activity.begin();
-        // Called here, so that the handler learns of every request that was read, also when its client has gone by now.
-        let handled = Rc::clone(&handler).http2(request, answer, Rc::clone(connection), ongoing);
-        tokio::task::spawn_local(handled);
+        Rc::clone(&handler).http2(request, answer, Rc::clone(connection), ongoing);
     }
 }

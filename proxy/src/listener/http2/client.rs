@@ -81,11 +81,9 @@ impl Http2Client {
         answer: SendResponse<Bytes>,
         ongoing: Ongoing,
         head: &RequestHead,
-        relays_trailers: bool,
         connection: Rc<Connection>,
         buffers: Rc<Buffers>,
     ) -> Self {
-        let trailers = relays_trailers && headers::offers_trailers(head.fields());
         let ended = match head.length() {
             Length::Chunked => false,
             Length::Empty => true,
@@ -96,8 +94,8 @@ impl Http2Client {
             answer,
             content: None,
             ongoing,
-            framing: Framing::of(head.length(), trailers),
-            relays_trailers,
+            framing: Framing::of(head.length(), headers::offers_trailers(head.fields())),
+            relays_trailers: true,
             waits: !ended && head.fields().has_token(Name::Expect, "100-continue"),
             taken: false,
             ended,
@@ -106,6 +104,17 @@ impl Http2Client {
             buffers,
             timer: Timer::default(),
         }
+    }
+
+    /// Those of the request are not for the target.
+    pub(super) fn keep_trailers(&mut self, head: &RequestHead) {
+        self.framing = Framing::of(head.length(), false);
+        self.relays_trailers = false;
+    }
+
+    /// Lends it one that has been used, or takes that back.
+    pub(super) fn swap_timer(&mut self, timer: &mut Timer) {
+        std::mem::swap(&mut self.timer, timer);
     }
 
     /// Bytes of the body so far.
