@@ -54,7 +54,7 @@ pub struct Listener {
     /// What `routes` was when a request last looked: their count of holders is shared by all workers, this one is not.
     current: RefCell<Rc<Current>>,
     options: RefCell<Option<(Arc<LoadBalancerSettings>, Rc<Options>)>>,
-    crew: http2::Crew,
+    crew: http2::Crew<http2::Http2Request>,
 }
 
 /// One worker's hold of the routes.

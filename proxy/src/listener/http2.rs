@@ -23,10 +23,11 @@ use crate::http1::wait::Timer;
 use crate::http1::{Length, RequestHead};
 use client::{Gone, Http2Client};
 pub(super) use crew::Crew;
+use crew::Work;
 use passage::{Http1Source, Passage};
 
 /// A request that was read, and all that answering it takes.
-struct Work {
+pub(super) struct Http2Request {
     listener: Rc<Listener>,
     head: Rc<RequestHead>,
     /// Why it is answered by nobody else.
@@ -36,13 +37,12 @@ struct Work {
     record: Record,
 }
 
-impl Work {
-    fn crew(&self) -> &Crew {
+impl Work for Http2Request {
+    fn crew(&self) -> &Crew<Self> {
         &self.listener.crew
     }
 
-    /// To the end, with a timer of the task's.
-    async fn answer(&mut self, timer: &mut Timer) {
+    async fn finish(&mut self, timer: &mut Timer) {
         let Self {
             listener,
             head,
@@ -88,15 +88,14 @@ impl Listener {
             client.keep_trailers(&head);
         }
         let not_plain = (!head.has_plain_target()).then_some(GatewayError::MalformedRequest);
-        let work = Work {
+        self.crew.employ(Http2Request {
             refused: length.err().or(not_plain),
             listener: Rc::clone(&self),
             head,
             client,
             connection,
             record,
-        };
-        self.crew.employ(work);
+        });
     }
 
     /// All of the answer but a target's content.

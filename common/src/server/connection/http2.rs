@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -126,28 +127,33 @@ async fn drive<H: Handler>(
         .initial_connection_window_size(CONNECTION_WINDOW);
     let mut requests = builder.handshake::<_, Bytes>(stream).await?;
     let (mut told, mut sent_away) = (false, false);
-    loop {
-        let most = options.max_http2_requests;
-        if most.is_some_and(|most| connection.activity.requests() >= most) {
-            // Those under way are answered, and those that its client sends before it hears of this.
-            called.set(true);
-        }
-        let next = poll_fn(|cx| {
+    // In one future to the end: requests are large, and each await would move them about.
+    poll_fn(|cx| {
+        loop {
+            let requested = connection.activity.requests();
+            let most = options.max_http2_requests;
+            if most.is_some_and(|most| requested >= most) {
+                // Those under way are answered, and those that its client sends before it hears of this.
+                called.set(true);
+            }
             if called.get() && !told {
                 told = true;
                 requests.graceful_shutdown();
             }
-            let most = MOST_ABANDONED + connection.activity.requests() / 2;
+            let most = MOST_ABANDONED + requested / 2;
             if connection.activity.abandoned() > most && !sent_away {
                 sent_away = true;
                 requests.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
             }
-            requests.poll_accept(cx)
-        });
-        let Some((request, answer)) = next.await.transpose()? else {
-            return Ok(());
-        };
-        let ongoing = connection.activity.begin();
-        Rc::clone(&handler).http2(request, answer, Rc::clone(connection), ongoing);
-    }
+            match ready!(requests.poll_accept(cx)) {
+                Some(Ok((request, answer))) => {
+                    let ongoing = connection.activity.begin();
+                    Rc::clone(&handler).http2(request, answer, Rc::clone(connection), ongoing);
+                }
+                Some(Err(error)) => return Poll::Ready(Err(error)),
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+    })
+    .await
 }
