@@ -49,6 +49,8 @@ pub struct Group {
     pub tls: Option<Arc<TargetTls>>,
     pub version: ProtocolVersion,
     pub stickiness: Option<Stickiness>,
+    /// How long targets keep an idle connection, as far as that was said.
+    pub target_keep_alive: Option<Duration>,
 }
 
 #[derive(Debug)]

@@ -220,6 +220,8 @@ pub struct TargetGroupSettings {
     pub algorithm: Algorithm,
     /// `ZERO` = off.
     pub slow_start: Duration,
+    /// How long targets keep an idle connection, as far as that is known.
+    pub target_keep_alive: Option<Duration>,
     pub unhealthy_state_routing: UnhealthyStateRouting,
     /// Cross-zone load balancing is off: only the targets of this zone, the load balancer's, get requests.
     pub only_zone: Option<String>,

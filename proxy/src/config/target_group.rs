@@ -15,6 +15,8 @@ use crate::model::{
 };
 
 const DEREGISTRATION_DELAY: Duration = Duration::from_secs(300);
+/// Of targets, in seconds: as `client_keep_alive`.
+const LONGEST_KEEP_ALIVE: u32 = 604_800;
 const REFRESH: Duration = Duration::from_secs(5);
 
 pub(super) fn read(
@@ -68,6 +70,7 @@ pub(super) fn read(
         protocol_version,
         algorithm: balancing.algorithm,
         slow_start: balancing.slow_start,
+        target_keep_alive: keep_alive(table, load_balancer.idle_timeout),
         unhealthy_state_routing: balancing.unhealthy_state_routing,
         stickiness: stickiness::read(table, &balancing),
         only_zone: balancing.only_zone,
@@ -98,6 +101,24 @@ fn refuse_what_is_planned(table: &mut Table<'_>) {
         &[("ip", ())],
         &["instance", "lambda", "alb"],
     );
+}
+
+/// What is known of the targets: an ALB is not told.
+fn keep_alive(table: &mut Table<'_>, idle_timeout: Duration) -> Option<Duration> {
+    let value = table.get("target_keep_alive")?;
+    let keep_alive = Seconds::up_to(LONGEST_KEEP_ALIVE).read(&value)?;
+    if keep_alive <= idle_timeout {
+        value.warn(
+            format_args!(
+                "targets close idle connections after {} s, not later than the load balancer's idle_timeout of {} s: \
+                 requests that an ALB sends meanwhile get 502",
+                keep_alive.as_secs_f64(),
+                idle_timeout.as_secs_f64()
+            ),
+            "let the targets keep them longer than idle_timeout; until then no connection is used here that targets may be closing",
+        );
+    }
+    Some(keep_alive)
 }
 
 fn protocol(table: &mut Table<'_>, directory: &Path) -> TargetProtocol {

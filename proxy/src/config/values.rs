@@ -46,7 +46,7 @@ impl Seconds {
         Self { least: 0.0, ..self }
     }
 
-    fn read(self, value: &Value<'_>) -> Option<Duration> {
+    pub(super) fn read(self, value: &Value<'_>) -> Option<Duration> {
         let seconds = value.number()?;
         let (least, most) = (self.alb_least.unwrap_or(self.least), self.most);
         let zero = if self.least == 0.0 && least > 0.0 {

@@ -42,6 +42,8 @@ pub struct Exchange {
     _in_flight: InFlight,
     upload: Upload,
     keeps_alive: bool,
+    /// How long the target keeps an idle connection, as far as that is known.
+    kept: Option<Duration>,
 }
 
 /// How far the request is.
@@ -130,7 +132,13 @@ impl Exchange {
             _in_flight: in_flight,
             upload: Upload::Sending,
             keeps_alive: false,
+            kept: None,
         }
+    }
+
+    /// Unless the target says that it keeps connections for less.
+    pub fn kept_for(&mut self, kept: Option<Duration>) {
+        self.kept = kept;
     }
 
     /// The connection to the target.
@@ -190,6 +198,9 @@ impl Exchange {
         request: &Outgoing,
     ) -> Result<ResponseHead, GatewayError> {
         self.keeps_alive = head.keeps_alive() && !request.last;
+        if let Some(kept) = head.keep_alive_timeout() {
+            self.kept = Some(self.kept.map_or(kept, |known| known.min(kept)));
+        }
         let switching = head.status() == StatusCode::SWITCHING_PROTOCOLS;
         let asked_for = request.websocket && headers::is_websocket(head.fields());
         if switching && !(asked_for && self.upload == Upload::Sent) {
@@ -277,7 +288,7 @@ impl Exchange {
     /// The response is whole. If the request is too, the connection is as good as new.
     pub fn finish(self, pool: &Pool, idle_timeout: Duration) {
         if self.keeps_alive && self.upload == Upload::Sent {
-            pool.put(self.connection, idle_timeout);
+            pool.put(self.connection, idle_timeout, self.kept);
         }
     }
 }

@@ -38,6 +38,7 @@ impl<C: Client> Protocol<C> for Http1 {
         client.proceed();
         let now = record.dispatched();
         let mut exchange = Exchange::new(connection, target, in_flight);
+        exchange.kept_for(forwarder.group.target_keep_alive);
         let buffers = &forwarder.pool.buffers;
         let response = exchange.response(request, client, buffers, forwarder.settings, now);
         match response.await {

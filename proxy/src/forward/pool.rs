@@ -28,6 +28,10 @@ const MOST_IDLE: usize = 256;
 /// How often idle connections are looked through.
 pub const SWEEP: Duration = Duration::from_secs(1);
 
+/// So long before its target may close an idle connection it is closed here. With what sweeps leave open it is a second
+/// at least for a request on its way.
+const BEFORE_ITS_TARGET: Duration = Duration::from_secs(3);
+
 /// How much may lie in the kernel unsent before a connection counts as not writable. A full send buffer would have to
 /// drain by a third, a megabyte or more, before a slow reader is seen to move.
 const UNSENT: u32 = 32 * 1024;
@@ -113,8 +117,19 @@ impl Pool {
         })
     }
 
-    /// A response has ended cleanly: its connection may carry another request within `idle_timeout`.
-    pub fn put(&self, connection: Box<TargetConnection>, idle_timeout: Duration) {
+    /// A response has ended cleanly: its connection may carry another request within `idle_timeout`, and before its target
+    /// closes it, if it is known that it is `kept` for so long: a request that meets a close may have run or not.
+    pub fn put(
+        &self,
+        connection: Box<TargetConnection>,
+        idle_timeout: Duration,
+        kept: Option<Duration>,
+    ) {
+        let idle_timeout = match kept.map(|kept| kept.checked_sub(BEFORE_ITS_TARGET)) {
+            None => idle_timeout,
+            Some(Some(kept)) => kept.min(idle_timeout),
+            Some(None) => return,
+        };
         if !connection.wire.is_quiet(false) {
             return;
         }

@@ -1,11 +1,13 @@
 //! The head of a response, as it was sent.
 
+use std::time::Duration;
+
 use http::{Method, Version, response};
 
 use super::fields::{Fields, Span};
 use super::head::{self, Framing};
 use super::lines::Block;
-use super::{Length, Malformed};
+use super::{Length, Malformed, Name};
 
 #[derive(Debug, Clone)]
 pub struct ResponseHead {
@@ -111,6 +113,17 @@ impl ResponseHead {
     /// The target would take another request on the same connection.
     pub fn keeps_alive(&self) -> bool {
         self.keeps_alive
+    }
+
+    /// How long its sender says that it keeps the connection when it is idle: `Keep-Alive: timeout=5, max=100`
+    /// (RFC 2068 19.7.1.1, as servers still write it).
+    pub fn keep_alive_timeout(&self) -> Option<Duration> {
+        let value = str::from_utf8(self.fields.get(Name::KeepAlive)?).ok()?;
+        let timeout = value.split(',').find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("timeout").then_some(value)
+        });
+        timeout?.trim().parse().ok().map(Duration::from_secs)
     }
 }
 

@@ -121,6 +121,7 @@ impl Control {
                 budget: RetryBudget::default(),
                 version: settings.protocol_version,
                 stickiness: settings.stickiness.clone(),
+                target_keep_alive: settings.target_keep_alive,
                 tls: match settings.protocol {
                     TargetProtocol::Http => None,
                     TargetProtocol::Https(_) => Some(Arc::clone(tls)),

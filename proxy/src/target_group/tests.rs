@@ -48,6 +48,7 @@ pub(crate) fn settings(targets: &[&str]) -> TargetGroupSettings {
         protocol_version: ProtocolVersion::Http1,
         algorithm: Algorithm::RoundRobin,
         slow_start: Duration::ZERO,
+        target_keep_alive: None,
         unhealthy_state_routing: UnhealthyStateRouting::default(),
         only_zone: None,
         stickiness: None,

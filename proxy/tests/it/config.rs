@@ -435,6 +435,26 @@ action = { type = 'forward', target_group = 'app' }
     );
 }
 
+#[test]
+fn targets_that_may_close_a_connection_before_the_load_balancer_are_a_warning() {
+    for (keep_alive, warned) in [("75", false), ("60.5", false), ("60", true), ("5", true)] {
+        let text = format!(
+            "[[target_group]]\nname = 'app'\nport = 8000\ntargets = ['127.0.0.1']\n\
+             target_keep_alive = {keep_alive}\n[[listener]]\nport = 80\n\
+             default_action = {{ type = 'forward', target_group = 'app' }}\n"
+        );
+        let loaded = loaded(&text, Path::new("f.toml"));
+        let lines: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let warning = format!(
+            "f.toml:5:21: warning: target_group[0].target_keep_alive: targets close idle connections after {keep_alive} s, \
+             not later than the load balancer's idle_timeout of 60 s: requests that an ALB sends meanwhile get 502; \
+             let the targets keep them longer than idle_timeout; until then no connection is used here that targets may be closing"
+        );
+        let expected: &[String] = if warned { &[warning] } else { &[] };
+        assert_eq!(lines, expected, "{keep_alive}");
+    }
+}
+
 /// The example without what needs certificates on the disk.
 fn example_without_tls() -> String {
     let example = include_str!("../../../lintel-proxy.example.toml");

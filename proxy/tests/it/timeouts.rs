@@ -25,6 +25,12 @@ fn silent() -> Target {
     })
 }
 
+/// With these fields in its responses.
+fn saying_of_itself(fields: &str) -> Target {
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{fields}\r\n");
+    Target::answering(move |_| answer.clone().into_bytes())
+}
+
 #[test]
 fn a_head_that_does_not_end_is_408() {
     let target = Target::saying("app");
@@ -275,4 +281,38 @@ fn idle_connections_to_targets_are_closed() {
     assert_eq!(proxy.get("/").status(), 200);
     crate::harness::until("the pool is empty", || target.open_connections() == 0);
     proxy.wait_for_metric("active_connection_count{side=\"target\"}", 0);
+}
+
+#[test]
+fn a_connection_is_not_used_when_its_target_may_be_closing_it() {
+    for (key, said, kept) in [
+        ("", "", true),
+        ("", "Keep-Alive: timeout=2\r\n", false),
+        ("", "Keep-Alive: max=100, Timeout = 5\r\n", true),
+        ("target_keep_alive = 2.5", "", false),
+        ("target_keep_alive = 75", "Keep-Alive: timeout=2\r\n", false),
+        ("target_keep_alive = 2", "Keep-Alive: timeout=75\r\n", false),
+        ("target_keep_alive = 75", "", true),
+    ] {
+        let target = saying_of_itself(said);
+        let proxy = Setup::to([target.address])
+            .with("workers = 1")
+            .group(key)
+            .start();
+        for _ in 0..3 {
+            assert_eq!(proxy.get("/").status(), 200);
+        }
+        let connections = if kept { 1 } else { 3 };
+        assert_eq!(target.connections(), connections, "{key} {said}");
+    }
+}
+
+/// It is open for 5 s.
+#[test]
+fn an_idle_connection_is_closed_before_its_target_does_it() {
+    let target = saying_of_itself("Keep-Alive: timeout=5\r\n");
+    let proxy = Setup::to([target.address]).start();
+    assert_eq!(proxy.get("/").status(), 200);
+    assert_eq!(target.open_connections(), 1);
+    crate::harness::until("the pool is empty", || target.open_connections() == 0);
 }

@@ -104,6 +104,27 @@ fn an_old_target_ends_its_response_by_closing() {
 }
 
 #[test]
+fn a_target_says_how_long_it_keeps_a_connection() {
+    for (value, seconds) in [
+        ("timeout=5", Some(5)),
+        ("timeout=5, max=1000", Some(5)),
+        ("max=1000,Timeout = 75", Some(75)),
+        ("timeout=0", Some(0)),
+        ("max=5", None),
+        ("timeout", None),
+        ("timeout=", None),
+        ("timeout=-1", None),
+        ("timeout=1.5", None),
+        ("timeout=99999999999999999999", None),
+        ("\u{e9}", None),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\nKeep-Alive: {value}\r\n\r\n");
+        let kept = read(head.as_bytes()).keep_alive_timeout();
+        assert_eq!(kept.map(|kept| kept.as_secs()), seconds, "{value}");
+    }
+}
+
+#[test]
 fn a_bad_head_is_refused_with_its_reason() {
     for (input, wrong) in [
         (&b"\r\nHTTP/1.1 200 OK\r\n\r\n"[..], Malformed::EmptyLine),

@@ -120,6 +120,13 @@ const NUMBERS: &[(&str, &str, u32, u32, &str)] = &[
         "is out of range; write 0 to 3600 seconds",
     ),
     (
+        "target_keep_alive = NUMBER",
+        "target_keep_alive",
+        604_800,
+        604_801,
+        "is out of range; write 0.001 to 604800 seconds",
+    ),
+    (
         "slow_start = NUMBER",
         "slow_start",
         900,
