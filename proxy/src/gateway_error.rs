@@ -202,8 +202,14 @@ pub fn page(status: u16) -> Response<Bytes> {
     response
 }
 
-/// A response of the load balancer's own with a body of any kind.
+/// A response of the load balancer's own with a body of any kind, which a status without content leaves out.
 pub fn own(status: u16, body: Bytes) -> Response<Bytes> {
+    // Behind such a head clients look for the next response.
+    let body = if may_have_content(status) {
+        body
+    } else {
+        Bytes::new()
+    };
     // Said by itself, so that a HEAD request learns it too.
     let length = http::HeaderValue::from(body.len());
     let mut response = Response::new(body);
@@ -221,6 +227,11 @@ pub fn own(status: u16, body: Bytes) -> Response<Bytes> {
         headers.insert(http::header::DATE, date);
     }
     response
+}
+
+/// RFC 9110 15: whether anything may follow the head.
+pub fn may_have_content(status: u16) -> bool {
+    !matches!(status, 204 | 205 | 304)
 }
 
 /// The ALB's titles, which are not always HTTP's reason phrases.
@@ -310,6 +321,16 @@ mod tests {
                 sent_before || row.contains(&error.status().to_string()),
                 "{row}"
             );
+        }
+    }
+
+    #[test]
+    fn a_status_without_content_has_none() {
+        for (status, length) in [(204, None), (205, Some("0")), (200, Some("4"))] {
+            let response = own(status, Bytes::from_static(b"body"));
+            let said = response.headers().get("content-length");
+            assert_eq!(said.map(|said| said.to_str().unwrap()), length);
+            assert_eq!(response.body().is_empty(), status != 200, "{status}");
         }
     }
 

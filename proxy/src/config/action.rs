@@ -9,6 +9,7 @@ use super::listener::Front;
 use super::not_supported::choose;
 use super::{redirect, values};
 use crate::action::{Action, ContentType, FixedResponse, Forward, Weighted};
+use crate::gateway_error;
 use crate::model::Stickiness;
 
 #[derive(Clone, Copy)]
@@ -165,6 +166,15 @@ fn fixed_response(table: &mut Table<'_>) -> Option<FixedResponse> {
     });
     let status_code = table.required("status_code", "status_code = \"200\"")?;
     let status_code = fixed_status(&status_code)?;
+    if let Some(value) = table.get("message_body")
+        && message_body.is_some_and(|text| !text.is_empty())
+        && !gateway_error::may_have_content(status_code)
+    {
+        value.warn(
+            format_args!("is never sent: a response with the status {status_code} has no body"),
+            "leave it out, or write another status_code",
+        );
+    }
     Some(FixedResponse {
         status_code,
         content_type,

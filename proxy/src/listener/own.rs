@@ -12,7 +12,9 @@ use crate::http1::RequestHead;
 pub(super) fn fixed_response(fixed: &FixedResponse) -> Response<Bytes> {
     let body = Bytes::copy_from_slice(fixed.message_body.as_bytes());
     let mut response = gateway_error::own(fixed.status_code, body);
-    if let Some(content_type) = fixed.content_type_header() {
+    if !response.body().is_empty()
+        && let Some(content_type) = fixed.content_type_header()
+    {
         let content_type = HeaderValue::from_static(content_type);
         response
             .headers_mut()

@@ -1,7 +1,9 @@
 //! Redirects and fixed responses, as they are seen by a client.
 
+use bytes::Bytes;
 use serde_json::Value;
 
+use crate::harness::http2::Http2;
 use crate::harness::{Message, Proxy, Setup, Target};
 
 /// A rule for each action, at `/1`, `/2` and so on, whatever follows.
@@ -154,4 +156,25 @@ fn fixed_responses() {
         assert_eq!(answer.text(), body);
     }
     assert!(app.requests().is_empty());
+}
+
+/// Behind such a head a client looks for its next response.
+#[tokio::test]
+async fn a_status_without_content_has_no_body() {
+    let app = Target::saying("never");
+    let none = "{ type = 'fixed-response', status_code = '204', message_body = 'body' }";
+    let reset = "{ type = 'fixed-response', status_code = '205', message_body = 'body' }";
+    let proxy = start(Setup::to([app.address]).https(), &[none, reset]);
+    let mut client = proxy.connect_tls();
+    for (target, status, length) in [("/1", 204, None), ("/2", 205, Some("0")), ("/1", 204, None)] {
+        let answer = client.get(target);
+        assert_eq!(answer.status(), status, "{target}");
+        assert_eq!(answer.field("content-length"), length, "{target}");
+        assert_eq!(answer.field("content-type"), None, "{target}");
+    }
+    let client = Http2::connect(proxy.address()).await;
+    for (target, status) in [("/1", 204), ("/2", 205)] {
+        assert_eq!(client.get(target).await, (status, Bytes::new()), "{target}");
+    }
+    assert!(proxy.log(5).iter().all(|line| line["reason"].is_null()));
 }

@@ -810,6 +810,18 @@ fn a_rule_that_sends_nothing_anywhere_is_a_warning() {
 }
 
 #[test]
+fn a_body_that_is_never_sent_is_a_warning() {
+    let action = "{ type = 'fixed-response', status_code = '204', message_body = 'x' }";
+    let rule = format!(
+        "[[listener.rule]]\npriority = 1\ncondition = [{{ path_pattern = ['/'] }}]\naction = {action}\n"
+    );
+    refused(
+        &format!("{SMALLEST}{rule}"),
+        "f.toml:11:73: warning: listener[0].rule[0].action.message_body: is never sent: a response with the status 204 has no body; leave it out, or write another status_code",
+    );
+}
+
+#[test]
 fn a_redirect_never_leaves_https() {
     let directory = directory_with_certificates();
     let text = "[[listener]]\nport = 443\nprotocol = 'HTTPS'\ncertificate = { chain = 'certs/site.pem', key = 'certs/site.key' }\n\
