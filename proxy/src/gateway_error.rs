@@ -24,7 +24,7 @@ pub enum GatewayError {
     UnknownTransferEncoding,
     #[error("X-Forwarded-For has more than 30 addresses")]
     TooManyForwardedAddresses,
-    #[error("the request head is larger than 64 KiB or has more than 128 fields")]
+    #[error("the request head is larger than 64 KiB or has more than 2048 fields")]
     RequestHeadTooLarge,
     #[error("the request line is longer than 16 KiB")]
     RequestLineTooLong,

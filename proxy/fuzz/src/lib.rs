@@ -57,7 +57,7 @@ fn check_pieces(side: &Side, stream: &[u8], sizes: &[u8]) {
 }
 
 fn check_request(head: &RequestHead, wire: &[u8]) {
-    let mut headers = [httparse::EMPTY_HEADER; limits::REQUEST_FIELDS];
+    let mut headers = vec![httparse::EMPTY_HEADER; limits::REQUEST_FIELDS];
     let mut request = httparse::Request::new(&mut headers);
     assert_eq!(
         request.parse(wire),
@@ -95,7 +95,7 @@ fn check_request(head: &RequestHead, wire: &[u8]) {
 }
 
 fn check_response(head: &ResponseHead, wire: &[u8], method: &Method) {
-    let mut headers = [httparse::EMPTY_HEADER; limits::RESPONSE_FIELDS];
+    let mut headers = vec![httparse::EMPTY_HEADER; limits::RESPONSE_FIELDS];
     let mut response = httparse::Response::new(&mut headers);
     assert_eq!(
         response.parse(wire),

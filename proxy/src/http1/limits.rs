@@ -9,12 +9,15 @@ pub const REQUEST_FIELD: usize = 16 * 1024;
 /// Bytes of a request head, from its method to its empty line.
 pub const REQUEST_HEAD: usize = 64 * 1024;
 
-pub const REQUEST_FIELDS: usize = 128;
+/// Fields of a request head. An ALB counts bytes only, and few heads of so many bytes have so many fields; a place is
+/// kept for each.
+pub const REQUEST_FIELDS: usize = 2048;
 
 /// Bytes of a response head, in lines of any length.
 pub const RESPONSE_HEAD: usize = 32 * 1024;
 
-pub const RESPONSE_FIELDS: usize = 256;
+/// As [`REQUEST_FIELDS`].
+pub const RESPONSE_FIELDS: usize = 2048;
 
 /// Bytes of a chunk's size and extensions, the line's end not counted.
 pub const CHUNK_LINE: usize = 512;
@@ -22,7 +25,8 @@ pub const CHUNK_LINE: usize = 512;
 /// Bytes of all the chunk extensions of one body: nobody reads them, so nobody is made to read many.
 pub const CHUNK_EXTENSIONS: usize = 16 * 1024;
 
-/// Bytes of the trailer section, its empty line included.
-pub const TRAILERS: usize = 8 * 1024;
+/// Bytes of the trailer section, its empty line included: as many as of a response head, of which gRPC says the status
+/// here.
+pub const TRAILERS: usize = RESPONSE_HEAD;
 
-pub const TRAILER_FIELDS: usize = 32;
+pub const TRAILER_FIELDS: usize = RESPONSE_FIELDS;

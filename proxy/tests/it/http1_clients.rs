@@ -475,3 +475,20 @@ fn a_request_with_content_opens_no_websocket() {
     assert_eq!(client.response().unwrap().status(), 502);
     assert_eq!(proxy.log_line()["reason"], "target_unexpected_upgrade");
 }
+
+/// An ALB counts bytes.
+#[test]
+fn many_short_fields_pass() {
+    let field = |nth: usize| format!("X-{nth}: y\r\n");
+    let many = |count: usize| (0..count).map(field).collect::<Vec<_>>().concat();
+    let fields = many(1000);
+    let target = Target::answering(move |_| {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{fields}\r\nok").into_bytes()
+    });
+    let proxy = behind(&target);
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", many(2000));
+    let answer = proxy.connect().exchange(request);
+    assert_eq!((answer.status(), answer.text()), (200, "ok"));
+    assert_eq!(answer.field("x-999"), Some("y"));
+    assert_eq!(target.only_request().field("x-1999"), Some("y"));
+}

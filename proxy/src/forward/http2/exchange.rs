@@ -28,7 +28,8 @@ pub struct Http2Exchange {
     method: Method,
     response: ResponseFuture,
     content: Option<RecvStream>,
-    trailers: Option<HeaderMap>,
+    /// Held to what HTTP/1.1 lets pass.
+    trailers: Option<Fields>,
     /// Everything of the response has come.
     over: bool,
     /// Responses before the final one.
@@ -207,7 +208,14 @@ impl Http2Exchange {
             }
             return Poll::Ready(Ok(piece));
         }
-        self.trailers = ready!(content.poll_trailers(cx)).map_err(incomplete)?;
+        let trailers = ready!(content.poll_trailers(cx)).map_err(incomplete)?;
+        // Without what they say, the end would be another one.
+        let trailers = trailers.map(|trailers| Fields::of_trailers(&trailers));
+        let trailers = trailers.transpose().map_err(|error| {
+            tracing::debug!(%error, "response broke off");
+            GatewayError::TargetResponseIncomplete
+        })?;
+        self.trailers = trailers.flatten();
         self.over = true;
         Poll::Ready(Ok(Bytes::new()))
     }
@@ -216,9 +224,8 @@ impl Http2Exchange {
         self.over
     }
 
-    /// Held to what HTTP/1.1 lets pass.
     pub fn take_trailers(&mut self) -> Option<HeaderMap> {
-        let trailers = Fields::of_trailers(&self.trailers.take()?).ok()??;
+        let trailers = self.trailers.take()?;
         Some(trailers.into_header_map(|_, _| true))
     }
 

@@ -10,6 +10,7 @@ use lintel_common::stream::Stream;
 use tokio::time::{Instant, timeout_at};
 
 use super::{MAX_BODY, MAX_RESPONSE_HEAD, ProbeError};
+use crate::http1::limits;
 
 pub(super) async fn exchange(
     stream: Stream,
@@ -18,6 +19,7 @@ pub(super) async fn exchange(
 ) -> Result<u16, ProbeError> {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_RESPONSE_HEAD.into())
+        .max_headers(limits::RESPONSE_FIELDS)
         .title_case_headers(true)
         .handshake(TokioIo::new(stream))
         .await?;

@@ -125,3 +125,53 @@ async fn a_target_of_http1_is_502() {
     assert_eq!(client.get("/").await.0, 502);
     assert_eq!(proxy.log_line()["reason"], "target_connection_failed");
 }
+
+/// A call that ends with so many fields, of so many bytes in all.
+fn ends_with(fields: usize, bytes: usize) -> Http2Target {
+    Http2Target::answering(move |_| {
+        Box::pin(async move {
+            let mut trailers = grpc_status("0");
+            for nth in 0..fields {
+                let name = http::HeaderName::try_from(format!("x-{nth:04}")).unwrap();
+                let value = "y".repeat(bytes / fields - 10);
+                trailers.insert(name, value.parse().unwrap());
+            }
+            let (sender, body) = growing_with_trailers(trailers);
+            sender.send(Bytes::from("message")).await.unwrap();
+            Response::builder()
+                .header("content-type", "application/grpc")
+                .body(body)
+                .unwrap()
+        })
+    })
+}
+
+#[tokio::test]
+async fn a_status_comes_with_as_much_as_a_head_may_have() {
+    // A client takes 16 KiB, unless it says otherwise.
+    let target = ends_with(50, 12 * 1024);
+    let proxy = behind(&target, "GRPC");
+    let client = Http2::connect(proxy.address()).await;
+    let response = client.send(call("/a.B/C", full("x"))).await.unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    let trailers = body.trailers().unwrap();
+    assert_eq!(trailers["grpc-status"], "0");
+    assert_eq!(trailers.len(), 51);
+    assert!(proxy.log_line()["reason"].is_null());
+}
+
+#[tokio::test]
+async fn a_call_whose_status_is_too_large_has_no_end_in_order() {
+    let target = ends_with(50, 40 * 1024);
+    let proxy = behind(&target, "GRPC");
+    let client = Http2::connect(proxy.address()).await;
+    let response = client.send(call("/a.B/C", full("x"))).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let error = response.into_body().collect().await.unwrap_err();
+    let reason = std::error::Error::source(&error).unwrap();
+    let reason = reason.downcast_ref::<h2::Error>().unwrap().reason();
+    assert_eq!(reason, Some(h2::Reason::INTERNAL_ERROR));
+    let record = proxy.log_line();
+    assert_eq!(record["reason"], "target_response_incomplete");
+    assert_eq!(client.get("/").await.0, 464, "the connection lives");
+}

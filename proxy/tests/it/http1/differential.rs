@@ -154,7 +154,7 @@ fn comparable(mut message: Message) -> Outcome {
 /// Why the two differ, and which differences that explains.
 struct Reason(&'static str, fn(&Difference) -> bool);
 
-const DIFFERENCES: [Reason; 30] = [
+const DIFFERENCES: [Reason; 29] = [
     // Lines
     Reason("httparse and hyper take LF alone for a line's end", |it| {
         it.only_we_refuse(&[Malformed::BareLf])
@@ -176,9 +176,6 @@ const DIFFERENCES: [Reason; 30] = [
     }),
     Reason("hyper's limit for a head is 400 KiB", |it| {
         it.only_we_refuse(&[Malformed::HeadTooLarge])
-    }),
-    Reason("hyper's limits for trailers are those of heads", |it| {
-        it.only_we_refuse(&[Malformed::TrailersTooLarge])
     }),
     Reason("hyper has no limit for one chunk extension", |it| {
         it.only_we_refuse(&[Malformed::ChunkLineTooLong])
