@@ -126,6 +126,7 @@ impl Forwarder<'_> {
         // When replays cannot be afforded, their cause is avoided: only a reused connection needs one.
         let mut fresh = retry == Retry::Safe && !self.group.budget.is_solvent();
         let mut replaying = false;
+        let mut fails_open = false;
         loop {
             let choice = match self.choose(&tried) {
                 // The one that has just died on us may be the only one.

@@ -162,6 +162,18 @@ fn too_few_healthy_targets_are_as_none() {
 }
 
 #[test]
+fn a_request_that_goes_to_everybody_counts_once_whatever_it_tries() {
+    let (one, two) = (Refusing::new(), Refusing::new());
+    let proxy = Setup::to([one.address, two.address])
+        .group("target_group_health = { unhealthy_state_routing = { minimum_healthy_targets_count = 3 } }")
+        .start();
+    assert_eq!(proxy.get("/").status(), 502);
+    let count = |what: &str| proxy.metric(&format!("{what}_total{{target_group=\"app\"}}"));
+    assert_eq!(count("target_connection_error_count"), 2, "tried both");
+    assert_eq!(count("unhealthy_routing_request_count"), 1);
+}
+
+#[test]
 fn without_cross_zone_a_zone_is_on_its_own() {
     let well = Arc::new(AtomicBool::new(true));
     let (here, there) = (switched("here", &well), Target::saying("there"));
