@@ -57,7 +57,7 @@ struct Member {
     deregistered_at: Option<Instant>,
     /// In slow start since then.
     slow_start: Option<Instant>,
-    /// Nobody settled was there when it came: one of a batch that fills the group together starts at once.
+    /// Nobody was there when it came: as at an ALB, a batch that fills an empty group together starts at once.
     came_first: bool,
     standing: Standing,
     /// Its counts when it was last judged.
@@ -171,7 +171,7 @@ impl Registry {
         if changed {
             for at in 0..self.members.len() {
                 if self.members[at].is_registered() {
-                    self.begin_stay(at);
+                    self.begin_stay(at, true);
                 }
             }
         }
@@ -223,31 +223,32 @@ impl Registry {
                 member.set_health(&self.settings.name, TargetHealth::DRAINING);
             }
         }
+        let was_empty = !self.members.iter().any(Member::is_registered);
         for target in wanted {
             match self
                 .members
                 .iter()
                 .position(|member| member.target.address() == target.address())
             {
-                Some(at) => self.keep(at, target),
-                None => self.add(target),
+                Some(at) => self.keep(at, target, was_empty),
+                None => self.add(target, was_empty),
             }
         }
         self.end_deregistrations(now);
     }
 
-    fn keep(&mut self, at: usize, settings: TargetSettings) {
+    fn keep(&mut self, at: usize, settings: TargetSettings, came_first: bool) {
         let member = &mut self.members[at];
         if *member.target.settings() != settings {
             member.target = Arc::new(member.target.with_settings(settings));
         }
         if member.deregistered_at.take().is_some() {
             member.target.set_draining(false);
-            self.begin_stay(at);
+            self.begin_stay(at, came_first);
         }
     }
 
-    fn add(&mut self, settings: TargetSettings) {
+    fn add(&mut self, settings: TargetSettings, came_first: bool) {
         tracing::info!(target_group = self.settings.name.as_str(), target = %settings.address(), "target registered");
         self.members.push(Member {
             target: Arc::new(Target::new(settings, self.changes.clone())),
@@ -255,17 +256,16 @@ impl Registry {
             health: TargetHealth::UNUSED,
             deregistered_at: None,
             slow_start: None,
-            came_first: true,
+            came_first,
             standing: Standing::NORMAL,
             judged: Conduct::default(),
         });
-        self.begin_stay(self.members.len() - 1);
+        self.begin_stay(self.members.len() - 1, came_first);
     }
 
     /// Begins a new stay of a member, with nothing known of its health.
-    fn begin_stay(&mut self, at: usize) {
+    fn begin_stay(&mut self, at: usize, came_first: bool) {
         self.last_registration.0 += 1;
-        let came_first = !self.members.iter().any(Member::is_settled);
         let member = &mut self.members[at];
         member.registration = self.last_registration;
         member.came_first = came_first;

@@ -300,3 +300,15 @@ async fn a_reload_that_switches_mitigation_off_takes_it_back_at_once() {
     group.update(settings(&[A, B, C]));
     assert_eq!(detection(&group), ("anomalous", "no"));
 }
+
+/// Only a batch into an empty group does not start slowly.
+#[tokio::test(start_paused = true)]
+async fn who_comes_while_the_others_are_ill_starts_slowly_beside_them() {
+    let group = slowly(&[A]);
+    check(&group, &[0], Outcome::Pass);
+    check(&group, &[0, 0], FAIL);
+    group.register(target(B));
+    check(&group, &[0, 0, 0, 0, 0], Outcome::Pass);
+    check(&group, &[1], Outcome::Pass);
+    assert!(share(&group, B) < 20);
+}
