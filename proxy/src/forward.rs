@@ -44,7 +44,7 @@ const LOOK_AROUND: Duration = Duration::from_secs(1);
 pub struct Group {
     pub targets: Arc<TargetGroup>,
     pub metrics: Arc<GroupMetrics>,
-    pub budget: RetryBudget,
+    pub budget: Arc<RetryBudget>,
     /// Of groups whose protocol is HTTPS.
     pub tls: Option<Arc<TargetTls>>,
     pub version: ProtocolVersion,

@@ -114,11 +114,20 @@ impl Control {
         groups: &[Arc<TargetGroup>],
         tls: &[Arc<TargetTls>],
     ) -> Arc<[Group]> {
+        let before = self.listeners.values().next();
+        let before = before.map(|running| Arc::clone(&running.routes.load().groups));
+        let budget = |group: &Arc<TargetGroup>| -> Arc<RetryBudget> {
+            let known = before.iter().flat_map(|groups| groups.iter());
+            let mut known = known.filter(|known| Arc::ptr_eq(&known.targets, group));
+            let budget = known.next().map(|known| Arc::clone(&known.budget));
+            budget.unwrap_or_default()
+        };
         let routing =
             |((settings, group), tls): ((&TargetGroupSettings, &Arc<_>), &Arc<_>)| Group {
                 targets: Arc::clone(group),
                 metrics: self.metrics.group(&settings.name),
-                budget: RetryBudget::default(),
+                // What was spent stays spent.
+                budget: budget(group),
                 version: settings.protocol_version,
                 stickiness: settings.stickiness.clone(),
                 target_keep_alive: settings.target_keep_alive,
