@@ -114,7 +114,6 @@ fn run(path: PathBuf) -> ExitCode {
         tracing::warn!(target: "lintel_proxy::config", "{warning}");
     }
     raise_descriptor_limit();
-    let shutdown_timeout = loaded.model.load_balancer.shutdown_timeout;
     let started = Signals::listen()
         .map_err(StartError::Signals)
         .and_then(|signals| Ok((signals, load_balancer::start(loaded.model, Some(path))?)));
@@ -133,7 +132,7 @@ fn run(path: PathBuf) -> ExitCode {
         .join(", ");
     let admin = running.admin().map(|address| address.to_string());
     tracing::info!(%listeners, admin = admin.as_deref().unwrap_or("off"), "listening");
-    runtime.block_on(follow(signals, &running, shutdown_timeout));
+    runtime.block_on(follow(signals, &running));
     let report = running.wait();
     if report.cut == 0 {
         tracing::info!("stopped");
@@ -168,10 +167,11 @@ impl Signals {
     }
 }
 
-/// Until the load balancer has stopped, or the time for that is over.
-async fn follow(signals: Signals, running: &Running, bound: Duration) {
+/// Until the load balancer has stopped, or was told again to stop. It keeps to its `shutdown_timeout` by itself: a reload
+/// may have changed that.
+async fn follow(signals: Signals, running: &Running) {
     tokio::select! {
-        () = signals.stop.follow(running.trigger(), bound) => {}
+        () = signals.stop.follow(running.trigger(), Duration::MAX) => {}
         () = running.stopped() => {}
         () = reload_at(signals.reload, running) => {}
     }

@@ -224,8 +224,10 @@ impl Control {
             let request = tokio::select! {
                 request = queue.recv() => request,
                 _ = look.tick() => {
-                    self.look_at_certificates().await;
-                    continue;
+                    tokio::select! {
+                        () = self.look_at_certificates() => continue,
+                        () = shutdown.requested() => return,
+                    }
                 }
                 () = shutdown.requested() => return,
             };

@@ -2,15 +2,19 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::process::Signal;
 use tokio_tungstenite::tungstenite;
 
 use crate::harness::client::get;
 use crate::harness::http2::{Http2, empty, request, whole};
-use crate::harness::{Gate, PATIENCE, Proxy, Setup, Target, Wire, ok, until};
+use crate::harness::http2_target::Http2Target;
+use crate::harness::program::free_address;
+use crate::harness::{Gate, PATIENCE, Program, Proxy, Setup, Target, Wire, eventually, ok, until};
 
 /// Answers once the gate is open.
 fn gated(gate: &Gate) -> Target {
@@ -195,6 +199,93 @@ fn the_bound_ends_what_does_not_end_by_itself() {
         client.assert_closed();
     }
     until("targets are let go", || target.open_connections() == 0);
+}
+
+/// Of all that there is to wait for.
+#[tokio::test]
+async fn nothing_goes_on_beyond_the_bound() {
+    let silent = Target::scripted(|connection| {
+        connection.request()?;
+        connection.rest().map(drop)
+    });
+    let silent2 = Http2Target::answering(|_| Box::pin(std::future::pending()));
+    let version2 = "protocol_version = 'HTTP2'";
+    let bound = "shutdown_timeout = 0.5";
+    let to_http1 = Setup::to([silent.address]).with(bound);
+    let to_http2 = Setup::to([silent2.address]).with(bound).group(version2);
+    for (what, setup, version) in [
+        ("HTTP/1.1", to_http1.clone(), 1),
+        ("HTTP/1.1 over TLS", to_http1.clone().https(), 1),
+        ("HTTP/2 to HTTP/1.1", to_http1.https(), 2),
+        ("HTTP/2", to_http2.https(), 2),
+    ] {
+        let https = what != "HTTP/1.1";
+        let proxy = setup.start_unhealthy();
+        let waiting = silent.requests().len() + silent2.requests().len();
+        let mut clients = (None, None, None);
+        if version == 2 {
+            let client = Http2::connect(proxy.address()).await;
+            let request = request("GET", "/", empty());
+            clients.0 = Some(tokio::spawn(
+                async move { client.send(request).await.is_ok() },
+            ));
+        } else if https {
+            clients
+                .1
+                .insert(proxy.connect_tls())
+                .send(get("/"))
+                .unwrap();
+        } else {
+            clients.2.insert(proxy.connect()).send(get("/")).unwrap();
+        }
+        while silent.requests().len() + silent2.requests().len() == waiting {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let started = Instant::now();
+        let stopped = proxy.stop();
+        let took = started.elapsed();
+        assert!(took < Duration::from_millis(1300), "{what}: {took:?}");
+        assert_eq!(stopped.report.cut, 1, "{what}");
+        assert_eq!(stopped.log[0]["reason"], "shutdown", "{what}");
+    }
+}
+
+/// A reload may have given it more time than it began with.
+#[test]
+fn the_bound_is_that_of_the_last_reload() {
+    let gate = Gate::default();
+    let target = gated(&gate);
+    let address = free_address();
+    let listener = format!(
+        "[[listener]]\naddress = '127.0.0.1'\nport = {}\nprotocol = 'HTTP'\n\
+         default_action = {{ type = 'forward', target_group = 'app' }}",
+        address.port()
+    );
+    let setup = Setup::to([target.address])
+        .with("shutdown_timeout = 0.3")
+        .more(&listener);
+    let mut program = Program::start(&setup, Stdio::null());
+    let file = program.directory.path().join("lintel-proxy.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("= 0.3", "= 60")).unwrap();
+    program.signal(Signal::HUP);
+    until("the reload", || {
+        let metrics = program.admin("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let reloaded = "reload_count_total{result=\"applied\"} 1";
+        metrics.text().contains(reloaded)
+    });
+    until("the listener", || TcpStream::connect(address).is_ok());
+    let mut client = Wire::tcp(TcpStream::connect(address).unwrap());
+    client.send(get("/")).unwrap();
+    target.wait_for_requests(1);
+    program.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(900));
+    gate.open();
+    assert_eq!(client.response().unwrap().status(), 200);
+    let status = eventually("the end of the program", || {
+        program.child.try_wait().unwrap()
+    });
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]
