@@ -75,6 +75,11 @@ pub trait Handler: 'static {
         None
     }
 
+    /// Whether a certificate is for the name that a client has asked for in its handshake, in lower case.
+    fn has_certificate_for(&self, _name: &str) -> bool {
+        true
+    }
+
     /// Limits and time-outs for a new connection; `None` = those that `serve` was given.
     fn options(&self) -> Option<Rc<Options>> {
         None

@@ -92,6 +92,17 @@ fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
 }
 
+/// The names that the certificates of one listener are for.
+#[derive(Debug, Clone)]
+pub struct CertificateNames(Arc<sni::CertificateList>);
+
+impl CertificateNames {
+    /// Of a name in lower case, as a handshake has it.
+    pub fn cover(&self, name: &str) -> bool {
+        self.0.covers(name)
+    }
+}
+
 /// The configuration of one HTTPS listener. The first certificate is the listener's default; the others are chosen by the
 /// name that the client asks for. `tickets` come from the caller, so that a reload and all workers share them. Where client
 /// certificates are asked for nothing is resumed: a ticket would carry a client past the verification.
@@ -102,7 +113,19 @@ pub fn server_config(
     tickets: Arc<dyn ProducesTickets>,
     mutual: &MutualAuthentication,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let resolver = sni::CertificateList::new(certificates)?;
+    let named = named_server_config(certificates, policy, http2, tickets, mutual);
+    named.map(|(config, _)| config)
+}
+
+/// The same, and the names that its certificates are for.
+pub fn named_server_config(
+    certificates: Vec<CertifiedKey>,
+    policy: &SslPolicy,
+    http2: bool,
+    tickets: Arc<dyn ProducesTickets>,
+    mutual: &MutualAuthentication,
+) -> Result<(Arc<ServerConfig>, CertificateNames), TlsError> {
+    let resolver = Arc::new(sni::CertificateList::new(certificates)?);
     let builder = ServerConfig::builder_with_provider(Arc::new(policy.provider(&provider())))
         .with_protocol_versions(policy.versions())?;
     let verifier = mutual.verifier()?;
@@ -111,7 +134,7 @@ pub fn server_config(
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(resolver));
+    let mut config = builder.with_cert_resolver(Arc::clone(&resolver) as _);
     config.ignore_client_order = true;
     config.alpn_protocols = if http2 {
         vec![b"h2".to_vec(), b"http/1.1".to_vec()]
@@ -129,7 +152,7 @@ pub fn server_config(
     }
     // The ALB has no early data either: a request in it can be replayed by anybody who saw it.
     config.max_early_data_size = 0;
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), CertificateNames(resolver)))
 }
 
 /// Session ticket keys: random, replaced every six hours, the previous ones honoured for six more.

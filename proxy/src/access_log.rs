@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue};
 use lintel_common::server::{Connection, Cut};
@@ -221,6 +221,12 @@ impl Record {
         self.error_reason = Some(token);
     }
 
+    /// A group was chosen that has no target for the request.
+    #[cold]
+    pub fn group(&mut self, metrics: &Arc<GroupMetrics>) {
+        self.group.get_or_insert_with(|| Arc::clone(metrics));
+    }
+
     /// A target was chosen; called again when another one is tried.
     pub fn target(&mut self, metrics: &Arc<GroupMetrics>, address: SocketAddr) {
         if self.group.is_none() {
@@ -234,6 +240,7 @@ impl Record {
             self.group = Some(Arc::clone(metrics));
         }
         self.target = Some(address);
+        self.dispatched = None;
     }
 
     /// The request goes to its target now.
@@ -254,6 +261,20 @@ impl Record {
                     .observe((now - dispatched).as_secs_f64());
             }
         }
+    }
+
+    /// How long it took until the request went to its target, from there to the target's answer, and from there to the
+    /// client. As at an ALB a target that closes its connection has not got the request.
+    fn times(&self) -> [Option<Duration>; 3] {
+        let between =
+            |from: Option<Instant>, to: Option<Instant>| Some(to?.saturating_duration_since(from?));
+        let closed = self.error == Some(GatewayError::TargetClosed);
+        let dispatched = self.dispatched.filter(|_| !closed);
+        [
+            between(Some(self.started), dispatched),
+            between(dispatched, self.target_answered),
+            between(self.target_answered, self.answered),
+        ]
     }
 
     /// The response head goes to the client now.

@@ -135,11 +135,14 @@ impl Forwarder<'_> {
             };
             let choice = match choice {
                 Ok(choice) => choice,
-                Err(NoTarget::NoneRegistered) => return Err(GatewayError::NoTargets),
+                Err(NoTarget::NoneRegistered) => {
+                    record.group(&self.group.metrics);
+                    return Err(GatewayError::NoTargets);
+                }
                 Err(NoTarget::AllTried) => return Err(failed),
             };
             record.target(&self.group.metrics, choice.target.address());
-            if choice.fail_open {
+            if choice.fail_open && !std::mem::replace(&mut fails_open, true) {
                 self.group.metrics.unhealthy_routing_requests.inc();
             }
             let chosen = Chosen {

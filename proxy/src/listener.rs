@@ -216,6 +216,7 @@ impl Listener {
             verdict,
         } = *inbound;
         if !is_spoken(group.version, head) {
+            record.group(&group.metrics);
             return Err(GatewayError::ProtocolMismatch);
         }
         let settings = &routes.settings;
@@ -330,6 +331,11 @@ impl Handler for Listener {
         let routes = self.routes.load();
         let tls = routes.tls.as_ref()?;
         Some(Arc::clone(&tls.config))
+    }
+
+    fn has_certificate_for(&self, name: &str) -> bool {
+        let routes = self.routes.load();
+        routes.tls.as_ref().is_some_and(|tls| tls.names.cover(name))
     }
 
     fn options(&self) -> Option<Rc<Options>> {

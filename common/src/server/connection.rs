@@ -65,6 +65,7 @@ pub struct Connection {
 pub struct TlsInfo {
     pub protocol: rustls::ProtocolVersion,
     pub cipher_suite: rustls::CipherSuite,
+    /// That the client has asked for, if a certificate is for it.
     pub server_name: Option<Box<str>>,
     pub key_exchange: Option<rustls::NamedGroup>,
     /// How long the handshake took.
@@ -166,7 +167,7 @@ pub(super) async fn run<H: Handler>(
         }
     };
     let (_, session) = stream.get_ref();
-    connection.tls = tls_info(session, connection.accepted_at.elapsed());
+    connection.tls = tls_info(session, connection.accepted_at.elapsed(), &*handler);
     connection.tls_config = Some(config);
     connection.http2 = session.alpn_protocol() == Some(b"h2");
     if connection.http2 {
@@ -217,11 +218,17 @@ async fn handshake(
     }
 }
 
-fn tls_info(session: &rustls::ServerConnection, handshake: Duration) -> Option<TlsInfo> {
+fn tls_info(
+    session: &rustls::ServerConnection,
+    handshake: Duration,
+    handler: &impl Handler,
+) -> Option<TlsInfo> {
+    let asked_for = session.server_name();
+    let server_name = asked_for.filter(|name| handler.has_certificate_for(name));
     Some(TlsInfo {
         protocol: session.protocol_version()?,
         cipher_suite: session.negotiated_cipher_suite()?.suite(),
-        server_name: session.server_name().map(Box::from),
+        server_name: server_name.map(Box::from),
         key_exchange: session
             .negotiated_key_exchange_group()
             .map(rustls::crypto::SupportedKxGroup::name),

@@ -18,6 +18,8 @@ use super::TlsError;
 #[derive(Debug)]
 pub(super) struct CertificateList {
     default: Arc<CertifiedKey>,
+    /// The default's own, in lower case.
+    default_names: Vec<String>,
     exact: HashMap<Box<str>, Vec<Candidate>>,
     /// By what follows the `*.`.
     wildcard: HashMap<Box<str>, Vec<Candidate>>,
@@ -45,8 +47,11 @@ impl CertificateList {
     pub(super) fn new(certificates: Vec<CertifiedKey>) -> Result<Self, TlsError> {
         let mut certificates = certificates.into_iter().map(Arc::new);
         let default = certificates.next().ok_or(TlsError::NoCertificates)?;
+        let default_names = parsed(&default).map(|certificate| names(&certificate));
         let mut list = Self {
             default,
+            // Nothing is chosen by them.
+            default_names: default_names.unwrap_or_default(),
             exact: HashMap::new(),
             wildcard: HashMap::new(),
         };
@@ -58,10 +63,7 @@ impl CertificateList {
     }
 
     fn add(&mut self, certified: &Arc<CertifiedKey>) -> Result<(), TlsError> {
-        let der = certified.end_entity_cert()?;
-        let (_, certificate) = x509_parser::parse_x509_certificate(der).map_err(|_| {
-            rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding)
-        })?;
+        let certificate = parsed(certified)?;
         let candidate = Candidate {
             certified: Arc::clone(certified),
             merit: Merit::of(&certificate, certified.key.algorithm()),
@@ -99,6 +101,17 @@ impl CertificateList {
                 .and_then(|(_, parent)| self.wildcard.get(parent))
         });
         found.map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a certificate is for that name, in lower case; else a client that asks for it gets the default as it is.
+    pub(super) fn covers(&self, name: &str) -> bool {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        let is_for = |own: &String| match own.strip_prefix("*.") {
+            Some(wide) => parent == Some(wide),
+            None => own == name,
+        };
+        !self.candidates(name).is_empty() || self.default_names.iter().any(is_for)
     }
 
     /// `schemes` are the signatures that the client can verify: rustls has left out those of which it has no cipher suite.
@@ -154,6 +167,13 @@ impl Merit {
             validity: Reverse(validity.not_after.timestamp() - validity.not_before.timestamp()),
         }
     }
+}
+
+fn parsed(certified: &CertifiedKey) -> Result<X509Certificate<'_>, TlsError> {
+    let der = certified.end_entity_cert()?;
+    let parsed = x509_parser::parse_x509_certificate(der);
+    let damaged = rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding);
+    Ok(parsed.map_err(|_| damaged)?.1)
 }
 
 /// 0 for anything weaker than SHA-1 or not known.

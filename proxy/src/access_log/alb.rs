@@ -4,8 +4,6 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
-
 use super::Record;
 use super::json::Json;
 use super::line::{self, MOST};
@@ -101,13 +99,9 @@ fn sides(record: &Record, now: SystemTime, line: &mut Line<'_>) {
 }
 
 fn outcome(record: &Record, line: &mut Line<'_>) {
-    let between = |from: Option<Instant>, to: Option<Instant>| -> Option<Duration> {
-        Some(to?.saturating_duration_since(from?))
-    };
-    let dispatched = record.target_answered.and(record.dispatched);
-    line.seconds(between(Some(record.started), dispatched));
-    line.seconds(between(dispatched, record.target_answered));
-    line.seconds(between(record.target_answered, record.answered));
+    for time in record.times() {
+        line.seconds(time);
+    }
     for status in [record.status, record.target_status] {
         line.maybe(status, |line, status| line.number(status.into()));
     }

@@ -1,10 +1,9 @@
 //! A record as a line: a JSON object whose keys are the ALB's names in the ALB's order, then ours. Here is what stands
 //! where; a request that could not be read has no head, and one that failed early has no target.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::Version;
-use tokio::time::Instant;
 
 use super::Record;
 use super::json::{Json, key};
@@ -41,16 +40,13 @@ fn sides(record: &Record, now: SystemTime, json: &mut Json<'_>) {
 }
 
 fn outcome(record: &Record, json: &mut Json<'_>) {
-    let seconds = |from: Option<Instant>, to: Option<Instant>| -> Option<Duration> {
-        Some(to?.saturating_duration_since(from?))
-    };
-    let dispatched = record.target_answered.and(record.dispatched);
+    let [request, target, response] = record.times();
     json.raw(key!("request_processing_time"));
-    json.seconds(seconds(Some(record.started), dispatched));
+    json.seconds(request);
     json.raw(key!("target_processing_time"));
-    json.seconds(seconds(dispatched, record.target_answered));
+    json.seconds(target);
     json.raw(key!("response_processing_time"));
-    json.seconds(seconds(record.target_answered, record.answered));
+    json.seconds(response);
     json.raw(key!("elb_status_code"));
     json.maybe(record.status, |json, status| json.number(status.into()));
     json.raw(key!("target_status_code"));

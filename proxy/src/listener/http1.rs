@@ -103,6 +103,7 @@ impl Listener {
         connection: &Rc<Connection>,
     ) -> Then {
         let mut record = Record::unreadable(&self.recorder, connection, error);
+        record.received(client.wire.input().len() as u64);
         if let Some(classification) = classification {
             record.classified(classification);
         }

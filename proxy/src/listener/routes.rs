@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lintel_common::server::Connection;
+use lintel_common::tls::CertificateNames;
 
 use crate::access_log::Record;
 use crate::action::Forward;
@@ -33,6 +34,8 @@ pub struct Routes {
 #[derive(Debug, Clone)]
 pub struct Tls {
     pub config: Arc<rustls::ServerConfig>,
+    /// That its certificates are for.
+    pub names: CertificateNames,
     /// When the first of its certificates expires, in seconds of Unix time.
     pub not_after: Option<i64>,
     /// Where clients are asked for certificates.

@@ -39,9 +39,10 @@ pub(super) fn make(
     let policy = SslPolicy::by_name(&settings.ssl_policy)
         .ok_or_else(|| StartError::SslPolicy(settings.ssl_policy.clone()))?;
     let mutual = &settings.mutual_authentication;
-    let config = tls::server_config(certificates, policy, http2, tickets, mutual)?;
+    let (config, names) = tls::named_server_config(certificates, policy, http2, tickets, mutual)?;
     Ok(Tls {
         config,
+        names,
         not_after,
         clients: client_certificates(settings).map(Arc::new),
     })

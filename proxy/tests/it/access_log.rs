@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::harness::client::{get, post};
-use crate::harness::tls::OTHER;
-use crate::harness::{Proxy, Setup, Target, until};
+use crate::harness::tls::{OTHER, handshake_with_anybody};
+use crate::harness::{Proxy, Setup, Target, Wire, until};
 
 /// The ALB's names in the ALB's order, then ours.
 const FIELDS: [&str; 35] = [
@@ -194,6 +194,76 @@ fn tls_is_described() {
     assert_eq!(line["domain_name"], OTHER);
 }
 
+/// As an ALB: whoever asked for another name was shown the default certificate for want of one.
+#[test]
+fn only_a_name_that_a_certificate_is_for_is_told() {
+    let target = Target::saying("hello");
+    let proxy = Setup::to([target.address]).https().start();
+    for (nth, (name, told)) in [
+        ("example.com", Value::from("example.com")),
+        ("a.example.com", Value::from("a.example.com")),
+        ("a.b.example.com", Value::Null),
+        ("elsewhere.test", Value::Null),
+        (OTHER, Value::from(OTHER)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let shaken = handshake_with_anybody(proxy.stream(), name).unwrap();
+        assert_eq!(Wire::new(shaken).get("/").status(), 200);
+        // The workers' lines come in any order.
+        let lines = proxy.log(nth + 1);
+        let told_so = lines.iter().filter(|line| line["domain_name"] == told);
+        let before = usize::from(name == "elsewhere.test");
+        assert_eq!(told_so.count(), before + 1, "{name}");
+    }
+}
+
+#[test]
+fn a_group_without_targets_is_named() {
+    let target = Target::saying("hello");
+    let proxy = Setup::to([target.address])
+        .other_group("none", &[])
+        .rule_action(
+            1,
+            "{ path_pattern = ['/none'] }",
+            "{ type = 'forward', target_group = 'none' }",
+        )
+        .start();
+    assert_eq!(proxy.get("/none").status(), 503);
+    let line = proxy.log_line();
+    assert_eq!(line["target_group_arn"], "targetgroup/none");
+    assert!(line["target_port"].is_null());
+    let counted = "request_count_total{target_group=\"none\"}";
+    assert_eq!(proxy.metric(counted), 0, "no target was chosen");
+}
+
+#[test]
+fn what_is_no_request_has_its_bytes_counted() {
+    let proxy = behind(&Target::saying("never"));
+    let long = "x".repeat(17_000);
+    let mut bytes = 0;
+    for (nth, (request, status)) in [
+        ("nonsense\r\n\r\n".to_owned(), 400),
+        (format!("GET /{long} HTTP/1.1\r\n\r\n"), 414),
+        (format!("GET / HTTP/1.1\r\nX: {long}\r\n\r\n"), 413),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(proxy.connect().exchange(&request).status(), status);
+        let line = &proxy.log(nth + 1)[nth];
+        let received = line["received_bytes"].as_u64().unwrap();
+        // Of what is too large the rest was not read.
+        let most = request.len() as u64;
+        let least = if status == 400 { most } else { 16 * 1024 };
+        assert!((least..=most).contains(&received), "{line}");
+        bytes += received + line["sent_bytes"].as_u64().unwrap();
+    }
+    let bytes = i64::try_from(bytes).unwrap();
+    proxy.wait_for_metric("processed_bytes_total", bytes);
+}
+
 #[test]
 fn requests_of_one_connection_can_be_told_from_others() {
     let target = Target::saying("hello");
@@ -242,6 +312,8 @@ fn a_client_that_leaves_while_it_waits_is_460() {
         assert_eq!(line["reason"], "client_closed");
         assert_eq!(line["target_port"], target.address.to_string());
         assert!(line["target_status_code"].is_null());
+        assert!(line["request_processing_time"].as_f64().unwrap() >= 0.0);
+        assert_eq!(line["target_processing_time"], -1.0);
         assert_eq!(proxy.metric("httpcode_elb_total{code=\"460\"}"), 1);
     }
 }

@@ -128,7 +128,7 @@ fn without_targets_it_is_503() {
     assert_eq!(proxy.get("/").status(), 503);
     let line = proxy.log_line();
     assert_eq!(line["reason"], "no_targets");
-    assert_eq!(line["target_group_arn"], serde_json::Value::Null);
+    assert_eq!(line["target_group_arn"], "targetgroup/app");
 }
 
 #[test]
