@@ -140,6 +140,30 @@ fn a_target_that_comes_back_starts_slowly() {
 }
 
 #[test]
+fn a_target_that_joins_later_starts_slowly_and_gets_its_share_in_the_end() {
+    for (slow_start, at_first) in [(900, 0..=33), (0, 100..=100)] {
+        let (settled, joining) = (Target::saying("settled"), Target::saying("joining"));
+        let proxy = Setup::to([settled.address])
+            .group(&format!("slow_start = {slow_start}"))
+            .start();
+        assert_eq!(
+            proxy.admin("PUT", &target_path(joining.address)).status(),
+            201
+        );
+        proxy.wait_for_health(joining.address, "healthy");
+        let shares = shares(&proxy, 200);
+        let share = shares.get("joining").copied().unwrap_or_default();
+        assert!(at_first.contains(&share), "{slow_start}: {shares:?}");
+    }
+
+    let (settled, joining) = (Target::saying("settled"), Target::saying("joining"));
+    let proxy = Setup::to([settled.address]).group("slow_start = 1").start();
+    proxy.admin("PUT", &target_path(joining.address));
+    let equal = named(&[("joining", 20), ("settled", 20)]);
+    until("an equal share", || shares(&proxy, 40) == equal);
+}
+
+#[test]
 fn too_few_healthy_targets_are_as_none() {
     let well = Arc::new(AtomicBool::new(true));
     let (steady, shaky) = (Target::saying("steady"), switched("shaky", &well));
