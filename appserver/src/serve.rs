@@ -50,6 +50,11 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         open(&settings.database),
         settings.replica.as_ref().map(open),
     );
+    if settings.secret_key.is_monotonous() {
+        tracing::warn!(
+            "SECRET_KEY repeats a few characters, so it can be guessed; make one with: openssl rand -hex 32"
+        );
+    }
     let csrf = Csrf::new(settings.secret_key.expose().as_bytes());
     let app = App::new(
         settings.instance_id.clone(),

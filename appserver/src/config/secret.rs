@@ -1,5 +1,6 @@
 //! Secrets: read from a variable or from the file that its `_FILE` twin names, printed masked.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::Environment;
@@ -12,6 +13,12 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// So few different bytes that it was hardly drawn at random. It works all the same.
+    pub(crate) fn is_monotonous(&self) -> bool {
+        let different: HashSet<u8> = self.0.bytes().collect();
+        different.len() < FEW
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -22,24 +29,11 @@ impl fmt::Debug for Secret {
 
 const MAKE_ONE: &str = "make one with: openssl rand -hex 32";
 const SHORTEST_KEY: usize = 32;
+/// A random key of 32 bytes, or of 32 hexadecimal digits, has more.
+const FEW: usize = 8;
 
-/// Keys that were published with example applications, or parts of them. Whoever reads those can sign
-/// our forms.
-const PUBLISHED: &[&str] = &[
-    "you-will-never-guess",
-    "you_will_never_guess",
-    "hard to guess string",
-    "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
-    "django-insecure",
-    "secret-key",
-    "secret_key",
-    "secretkey",
-    "change-me",
-    "changeme",
-    "change_me",
-    "change-this",
-    "replace-me",
-];
+/// What the applications that this one takes the place of use where none is set. Whoever reads them can sign our forms.
+const PUBLISHED: &str = "you-will-never-guess";
 
 pub(super) fn read_key(environment: &mut Environment<'_>) -> Option<Secret> {
     let problems = environment.problems.len();
@@ -53,14 +47,10 @@ pub(super) fn read_key(environment: &mut Environment<'_>) -> Option<Secret> {
         return None;
     };
     let text = key.expose();
-    let lower = text.to_ascii_lowercase();
-    let distinct = text.bytes().collect::<std::collections::HashSet<_>>().len();
-    let wrong = if PUBLISHED.iter().any(|published| lower.contains(published)) {
+    let wrong = if text == PUBLISHED {
         "is a published example, so everybody knows it"
     } else if text.len() < SHORTEST_KEY {
         "is shorter than 32 bytes"
-    } else if distinct < 8 {
-        "repeats too few characters to be a secret"
     } else {
         return Some(key);
     };
