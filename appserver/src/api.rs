@@ -23,10 +23,12 @@ struct List {
     next_page: Option<u32>,
 }
 
-/// What may be sent; which fields must be depends on the method.
+/// What may be sent; which fields must be depends on the method. What was read of an entry may be sent back whole.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
+    /// Cannot be changed, or chosen for a new entry.
+    id: Option<u64>,
     title: Option<String>,
     description: Option<String>,
     status: Option<bool>,
@@ -68,7 +70,7 @@ pub(crate) async fn list(app: &App, request: &Request<Incoming>) -> Result<Answe
 }
 
 pub(crate) async fn add(app: &App, request: Request<Incoming>) -> Result<Answer, AppError> {
-    let fields = read(request).await?;
+    let fields = read(request, None).await?;
     let status = fields.status.unwrap_or(false);
     let draft = Draft {
         title: fields.title.unwrap_or_default(),
@@ -105,7 +107,7 @@ pub(crate) async fn replace(
     id: EntryId,
     request: Request<Incoming>,
 ) -> Result<Answer, AppError> {
-    let fields = read(request).await?;
+    let fields = read(request, Some(id)).await?;
     let missing = FieldErrors {
         title: fields.title.is_none().then_some(MISSING),
         description: fields.description.is_none().then_some(MISSING),
@@ -123,7 +125,7 @@ pub(crate) async fn change(
     id: EntryId,
     request: Request<Incoming>,
 ) -> Result<Answer, AppError> {
-    let fields = read(request).await?;
+    let fields = read(request, Some(id)).await?;
     apply(app, id, fields).await
 }
 
@@ -187,8 +189,15 @@ async fn changed(app: &App, id: EntryId) -> Answer {
     answer
 }
 
-async fn read(request: Request<Incoming>) -> Result<Fields, AppError> {
-    serde_json::from_slice(&receive(request).await?).map_err(AppError::NotJson)
+/// `id` is that of the path.
+async fn read(request: Request<Incoming>, id: Option<EntryId>) -> Result<Fields, AppError> {
+    let body = receive(request).await?;
+    let fields: Fields = serde_json::from_slice(&body).map_err(AppError::NotJson)?;
+    let expected = id.map(|id| u64::from(id.get()));
+    if fields.id.is_some() && fields.id != expected {
+        return Err(AppError::OtherId);
+    }
+    Ok(fields)
 }
 
 async fn receive(request: Request<Incoming>) -> Result<bytes::Bytes, AppError> {

@@ -177,6 +177,7 @@ impl App {
             }
             AppError::NotUtf8
             | AppError::NotJson(_)
+            | AppError::OtherId
             | AppError::BodyBroken
             | AppError::CrossSite
             | AppError::Token(_)

@@ -11,6 +11,8 @@ use crate::entry::{Draft, EntryId, FieldErrors};
 pub(crate) enum AppError {
     NotUtf8,
     NotJson(serde_json::Error),
+    /// The body's id is not that of the path.
+    OtherId,
     BodyBroken,
     /// Another site's page asked for a change.
     CrossSite,
@@ -67,7 +69,9 @@ pub(crate) struct Words {
 impl AppError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NotUtf8 | Self::NotJson(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::NotUtf8 | Self::NotJson(_) | Self::OtherId | Self::BodyBroken => {
+                StatusCode::BAD_REQUEST
+            }
             Self::CrossSite | Self::Token(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -91,6 +95,10 @@ impl AppError {
         let (title, advice) = match self {
             Self::NotUtf8 => ("The text could not be read", "Send it as UTF-8.".to_owned()),
             Self::NotJson(error) => ("The JSON could not be read", format!("Correct it: {error}.")),
+            Self::OtherId => (
+                "The id cannot be chosen",
+                "Leave it out, or send it to the address of the entry that has it.".to_owned(),
+            ),
             Self::BodyBroken => ("The request broke off", "Send it again.".to_owned()),
             Self::CrossSite => (
                 "This request came from another site",

@@ -80,6 +80,25 @@ fn an_entry_lives_by_json() {
 }
 
 #[test]
+fn what_was_read_can_be_sent_back() {
+    let folder = tempdir().unwrap();
+    let app = AppServer::on_sqlite(folder.path());
+    app.add("One", "text");
+    app.add("Two", "text");
+    let read = app.get("/api/entries/1");
+    for method in ["PUT", "PATCH"] {
+        let sent = app.json(method, "/api/entries/1", &read.body);
+        assert_eq!((sent.status, value(&sent)), (200, value(&read)), "{method}");
+        let other = app.json(method, "/api/entries/2", &read.body);
+        assert_eq!(other.status, 400, "{method}");
+        let error = value(&other)["error"].as_str().unwrap().to_owned();
+        assert!(error.contains("id"), "{error}");
+    }
+    assert_eq!(app.json("POST", "/api/entries", &read.body).status, 400);
+    assert_eq!(value(&app.get("/api/entries/2"))["title"], "Two");
+}
+
+#[test]
 fn mistakes_are_told_by_field() {
     let folder = tempdir().unwrap();
     let app = AppServer::on_sqlite(folder.path());
