@@ -14,6 +14,8 @@ pub(super) struct Report<'r> {
     keys: RefCell<BTreeSet<String>>,
     /// Lines with a syntax error: what else is found there follows from it.
     broken_lines: BTreeSet<usize>,
+    /// A header with a syntax error: keys below it look as if they stood in another table.
+    broken_header: bool,
 }
 
 impl<'r> Report<'r> {
@@ -24,21 +26,43 @@ impl<'r> Report<'r> {
             diagnostics: RefCell::default(),
             keys: RefCell::default(),
             broken_lines: BTreeSet::new(),
+            broken_header: false,
         };
         for error in syntax_errors {
-            let offset = error.span().map_or(text.len(), |span| span.start);
-            // One a line: what the parser says after the first only follows from it.
-            let message = match error.message().split_once(", expected ") {
-                Some((wrong, right)) => format!("{wrong}; expected {right}"),
-                None => format!("{}; see https://toml.io for the syntax", error.message()),
-            };
-            report.add(Severity::Error, offset, "syntax", &message);
-            report.broken_lines.insert(line_and_column(text, offset).0);
+            report.add_syntax_error(error);
         }
         report
     }
 
+    fn add_syntax_error(&mut self, error: &toml::de::Error) {
+        let span = error.span().unwrap_or(self.text.len()..self.text.len());
+        let twice = error.message() == "duplicate key";
+        if twice && self.broken_header {
+            return;
+        }
+        let message = match error.message().split_once(", expected ") {
+            _ if twice => {
+                let key = self.source(span.clone());
+                format!("the key `{key}` is there already; keep one of them")
+            }
+            Some((wrong, right)) => format!("{wrong}; expected {right}"),
+            None => format!("{}; see https://toml.io for the syntax", error.message()),
+        };
+        // One a line: what the parser says after the first only follows from it.
+        self.push(Severity::Error, span.start, "syntax", &message);
+        let line = line_and_column(self.text, span.start).0;
+        self.broken_lines.insert(line);
+        let text = self.text.lines().nth(line - 1).unwrap_or_default();
+        self.broken_header |= !twice && text.trim_start().starts_with('[');
+    }
+
     pub(super) fn add(&self, severity: Severity, offset: usize, key: &str, message: &str) {
+        if !self.broken_header {
+            self.push(severity, offset, key, message);
+        }
+    }
+
+    fn push(&self, severity: Severity, offset: usize, key: &str, message: &str) {
         let (line, column) = line_and_column(self.text, offset);
         if self.broken_lines.contains(&line) {
             return;

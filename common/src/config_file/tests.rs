@@ -74,7 +74,26 @@ fn syntax_errors_have_places_and_do_not_hide_the_rest() {
     );
     assert_eq!(
         diagnostics("name = 'a'\nname = 'b'\n"),
-        ["f.toml:2:1: error: syntax: duplicate key; see https://toml.io for the syntax"]
+        ["f.toml:2:1: error: syntax: the key `name` is there already; keep one of them"]
+    );
+}
+
+#[test]
+fn below_a_header_that_was_misread_only_syntax_is_judged() {
+    for header in ["[[server]", "[[server", "[server]]", "[[ser ver]]"] {
+        let text = format!("{header}\nport = 80\n[[server]]\nport = 81\n{header}\nport = 82\n");
+        let found = diagnostics(&text);
+        let places: Vec<&str> = found.iter().map(|line| &line[..21]).collect();
+        assert_eq!(places.len(), 2, "{header}: {found:#?}");
+        for (place, line) in places.iter().zip([1, 5]) {
+            assert!(place.starts_with(&format!("f.toml:{line}:")), "{found:#?}");
+        }
+        assert!(found.iter().all(|line| line.contains("error: syntax: ")));
+    }
+    let twice = "[[server]]\nport = 80\n[on]\n[on]\n";
+    assert_eq!(
+        diagnostics(twice),
+        ["f.toml:4:2: error: syntax: the key `on` is there already; keep one of them"]
     );
 }
 
