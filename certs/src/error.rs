@@ -34,6 +34,17 @@ pub enum CertsError {
         problem: &'static str,
         delete: Vec<PathBuf>,
     },
+    #[error(
+        "{} is for {names}, not for {lacking}, and still good; delete {} and start again with all names that it is to have",
+        path.display(),
+        list(delete)
+    )]
+    Lacking {
+        path: PathBuf,
+        names: String,
+        lacking: String,
+        delete: Vec<PathBuf>,
+    },
     #[error("cannot make a certificate: {0}")]
     Generate(#[from] rcgen::Error),
 }

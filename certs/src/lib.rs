@@ -1,9 +1,9 @@
 //! A certificate authority for development and the certificate of a site under it, in four PEM files. It writes only into
 //! the directory it is given, and it is no authority for anything but the machine it runs on: nobody else trusts it.
 //!
-//! What is there is kept. The one file that is ever replaced is `site.pem`: under the same authority, for the same key
-//! and with the names it already had, when it runs out within a week or lacks a name that is asked for. So a client that
-//! once trusted `ca.pem` goes on trusting, and `site.pem` and `site.key` fit each other at every moment.
+//! What is there is kept. The one file that is ever replaced is `site.pem` once it has expired: under the same authority,
+//! for the same key and with the names it already had. So a client that once trusted `ca.pem` goes on trusting, and
+//! `site.pem` and `site.key` fit each other at every moment.
 
 mod authority;
 mod directory;
@@ -45,8 +45,8 @@ pub struct DevCertificates {
 }
 
 /// Makes what is missing of `ca.pem`, `ca.key`, `site.pem` and `site.key` in `dir`, which is made too. The certificate
-/// speaks for localhost, *.localhost, 127.0.0.1, ::1 and `names` (host names, `*.` wildcards, addresses). Safe against
-/// other processes that do the same at the same time.
+/// speaks for localhost, *.localhost, 127.0.0.1, ::1 and `names` (host names, `*.` wildcards, addresses); one that is
+/// there and lacks any of `names` is an error. Safe against other processes that do the same at the same time.
 pub fn ensure(dir: &Path, names: &[String]) -> Result<DevCertificates, CertsError> {
     ensure_at(dir, names, OffsetDateTime::now_utc())
 }
@@ -56,7 +56,7 @@ fn ensure_at(
     names: &[String],
     now: OffsetDateTime,
 ) -> Result<DevCertificates, CertsError> {
-    let asked = name::with_defaults(names)?;
+    let asked = name::read(names)?;
     let mut directory = Directory::open(dir)?;
     let authority = Authority::ensure(&mut directory, now)?;
     let site = Site::ensure(&mut directory, &authority, &asked, now)?;

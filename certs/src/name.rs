@@ -14,24 +14,42 @@ pub(crate) enum Name {
     Address(IpAddr),
 }
 
+/// The names that were asked for.
+pub(crate) fn read(asked: &[String]) -> Result<Vec<Name>, CertsError> {
+    let read = |text: &String| {
+        parse(text).map_err(|reason| CertsError::Name {
+            name: text.clone(),
+            reason,
+        })
+    };
+    asked.iter().map(read).collect()
+}
+
 /// The names of every certificate and those that were asked for, each once, in this order.
-pub(crate) fn with_defaults(asked: &[String]) -> Result<Vec<Name>, CertsError> {
+pub(crate) fn with_defaults(asked: &[Name]) -> Vec<Name> {
     let mut names = vec![
         Name::Dns("localhost".to_owned()),
         Name::Dns("*.localhost".to_owned()),
         Name::Address(Ipv4Addr::LOCALHOST.into()),
         Name::Address(Ipv6Addr::LOCALHOST.into()),
     ];
-    for text in asked {
-        let name = parse(text).map_err(|reason| CertsError::Name {
-            name: text.clone(),
-            reason,
-        })?;
-        if !names.contains(&name) {
-            names.push(name);
+    add(&mut names, asked);
+    names
+}
+
+/// Adds those that are not there yet.
+pub(crate) fn add(names: &mut Vec<Name>, more: &[Name]) {
+    for name in more {
+        if !names.contains(name) {
+            names.push(name.clone());
         }
     }
-    Ok(names)
+}
+
+/// As a person reads them.
+pub(crate) fn list(names: &[Name]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }
 
 impl Name {
@@ -152,8 +170,7 @@ mod tests {
     #[test]
     fn defaults_come_first_and_nothing_twice() {
         let asked = ["shop.test", "LOCALHOST", "shop.test"].map(str::to_owned);
-        let names: Vec<String> = with_defaults(&asked)
-            .unwrap()
+        let names: Vec<String> = with_defaults(&read(&asked).unwrap())
             .iter()
             .map(ToString::to_string)
             .collect();

@@ -10,7 +10,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use crate::CertsError;
 use crate::authority::{self, Authority};
 use crate::directory::{Access, Directory};
-use crate::name::Name;
+use crate::name::{self, Name};
 
 pub(crate) const CERTIFICATE: &str = "site.pem";
 pub(crate) const KEY: &str = "site.key";
@@ -19,7 +19,6 @@ const FILES: [&str; 2] = [CERTIFICATE, KEY];
 
 /// Browsers refuse server certificates that are good for more than 398 days.
 const LIFETIME: Duration = Duration::days(397);
-const RENEW_BEFORE: Duration = Duration::days(7);
 
 /// What the certificate says.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The site's certificate, made if there is none, renewed if it runs out soon or lacks a name.
+    /// The site's certificate, made if there is none, renewed if it has expired.
     pub(crate) fn ensure(
         directory: &mut Directory,
         authority: &Authority,
@@ -39,7 +38,7 @@ impl Site {
         match (directory.read(CERTIFICATE)?, directory.read(KEY)?) {
             (None, None) => {
                 let key = KeyPair::generate()?;
-                let (site, pem) = Self::issue(authority, &key, asked.to_vec(), now)?;
+                let (site, pem) = Self::issue(authority, &key, name::with_defaults(asked), now)?;
                 directory.create(KEY, Access::Secret, &key.serialize_pem())?;
                 directory.create(CERTIFICATE, Access::Public, &pem)?;
                 Ok(site)
@@ -51,14 +50,15 @@ impl Site {
                 let current = Self::read(&certificate, &key, authority).map_err(|problem| {
                     directory.unusable(directory.path(CERTIFICATE), problem, &FILES)
                 })?;
-                current.renewed_if_needed(directory, authority, &key, asked, now)
+                current.renewed_if_expired(directory, authority, &key, asked, now)
             }
             (Some(_), None) => Err(directory.incomplete(CERTIFICATE, KEY, &FILES)),
             (None, Some(_)) => Err(directory.incomplete(KEY, CERTIFICATE, &FILES)),
         }
     }
 
-    fn renewed_if_needed(
+    /// One that is still good may be trusted or served by somebody: it is never replaced.
+    fn renewed_if_expired(
         self,
         directory: &mut Directory,
         authority: &Authority,
@@ -66,15 +66,21 @@ impl Site {
         asked: &[Name],
         now: OffsetDateTime,
     ) -> Result<Self, CertsError> {
-        let lacking: Vec<Name> = asked
-            .iter()
-            .filter(|name| !self.names.contains(name))
-            .cloned()
-            .collect();
-        if lacking.is_empty() && self.expires - now > RENEW_BEFORE {
-            return Ok(self);
+        if now < self.expires {
+            let mut lacking = asked.to_vec();
+            lacking.retain(|name| !self.names.contains(name));
+            if lacking.is_empty() {
+                return Ok(self);
+            }
+            return Err(CertsError::Lacking {
+                path: directory.path(CERTIFICATE),
+                names: name::list(&self.names),
+                lacking: name::list(&lacking),
+                delete: directory.present(&FILES),
+            });
         }
-        let names = self.names.into_iter().chain(lacking).collect();
+        let mut names = self.names;
+        name::add(&mut names, asked);
         let (site, pem) = Self::issue(authority, key, names, now)?;
         directory.replace(CERTIFICATE, Access::Public, &pem)?;
         Ok(site)

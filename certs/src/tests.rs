@@ -166,29 +166,52 @@ fn what_is_there_is_kept() {
 }
 
 #[test]
-fn a_name_that_is_lacking_is_added_under_the_same_authority_and_key() {
+fn a_certificate_that_is_still_good_is_not_replaced_for_a_name_that_it_lacks() {
     let root = tempfile::tempdir().unwrap();
-    ensure(root.path(), &names(&["first.test"])).unwrap();
+    let start = OffsetDateTime::now_utc();
+    ensure_at(root.path(), &names(&["first.test"]), start).unwrap();
     let before = contents(root.path());
-    let made = ensure(root.path(), &names(&["second.test"])).unwrap();
+    let asked = names(&["first.test", "second.test", "192.0.2.7"]);
+    let error = ensure_at(root.path(), &asked, start)
+        .unwrap_err()
+        .to_string();
+    let has = "site.pem is for localhost, *.localhost, 127.0.0.1, ::1, first.test, not for second.test, 192.0.2.7,";
+    assert!(error.contains(has), "{error}");
+    assert_eq!(contents(root.path()), before);
+    // What the message says must be enough.
+    let advice = error.split("delete ").nth(1).unwrap();
+    for name in ["site.pem", "site.key"] {
+        assert!(advice.contains(name), "{error}");
+    }
+
+    // Once it has expired it is renewed anyway, under the same authority and for the same key.
+    let later = start + Duration::days(398);
+    let made = ensure_at(root.path(), &names(&["second.test"]), later).unwrap();
     assert_eq!(made.written, std::slice::from_ref(&made.site));
     for name in ["first.test", "second.test", "localhost"] {
-        verify(&made, name, OffsetDateTime::now_utc()).unwrap();
+        verify(&made, name, later).unwrap();
     }
     let after = contents(root.path());
     for kept in ["ca.pem", "ca.key", "site.key"] {
         assert_eq!(after[kept], before[kept], "{kept}");
     }
+
+    for name in ["site.pem", "site.key"] {
+        fs::remove_file(root.path().join(name)).unwrap();
+    }
+    ensure_at(root.path(), &asked, later).unwrap();
 }
 
 #[test]
-fn a_certificate_that_runs_out_is_renewed_in_time() {
+fn a_certificate_that_has_expired_is_renewed() {
     let root = tempfile::tempdir().unwrap();
     let start = OffsetDateTime::now_utc();
     ensure_at(root.path(), &names(&["shop.test"]), start).unwrap();
-    let fine = ensure_at(root.path(), &[], start + Duration::days(389)).unwrap();
+    let before = contents(root.path());
+    let fine = ensure_at(root.path(), &[], start + Duration::days(396)).unwrap();
     assert_eq!(fine.written, Vec::<PathBuf>::new());
-    for later in [Duration::days(391), Duration::days(3000)] {
+    assert_eq!(contents(root.path()), before);
+    for later in [Duration::days(398), Duration::days(3000)] {
         let renewed = ensure_at(root.path(), &[], start + later).unwrap();
         assert_eq!(renewed.written, std::slice::from_ref(&renewed.site));
         verify(&renewed, "shop.test", start + later + Duration::days(300)).unwrap();
