@@ -129,7 +129,7 @@ mod tests {
                 Some(Command::Up(options)) => options,
                 _ => parsed.up,
             };
-            assert_eq!(options.app_servers, 4);
+            assert_eq!(options.app_servers().unwrap(), 4);
         }
     }
 

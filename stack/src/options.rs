@@ -6,12 +6,24 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::failure::Failure;
+
 /// The flags of `lintel up`.
 #[derive(Clone, Args)]
 pub(crate) struct UpOptions {
-    /// How many app servers run behind the proxy
-    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..))]
-    pub(crate) app_servers: u8,
+    /// How many app servers run behind the proxy, as an Auto Scaling group's desired capacity
+    /// [default: 2, or the nearest that --min and --max allow]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    app_servers: Option<u8>,
+
+    /// The fewest app servers that there may be, as an Auto Scaling group's MinSize. Nothing scales by load yet: the
+    /// number stays as it is at the start
+    #[arg(long, value_name = "N")]
+    min: Option<u8>,
+
+    /// The most app servers that there may be, as an Auto Scaling group's MaxSize
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    max: Option<u8>,
 
     /// Where everything that is written lies: certificates, database, keys, configuration, logs
     #[arg(long, value_name = "DIR", default_value = "lintel-data")]
@@ -48,6 +60,31 @@ pub(crate) struct UpOptions {
     pub(crate) access_log: bool,
 }
 
+const APP_SERVERS: u8 = 2;
+
+impl UpOptions {
+    /// How many app servers run.
+    pub(crate) fn app_servers(&self) -> Result<u8, Failure> {
+        let (min, max) = (self.min.unwrap_or(0), self.max.unwrap_or(u8::MAX));
+        let wrong = |text: String| Err(Failure::Input(text));
+        if min > max {
+            return wrong(format!(
+                "--min {min} is more than --max {max}; lower the one or raise the other"
+            ));
+        }
+        match self.app_servers {
+            Some(asked) if asked < min => wrong(format!(
+                "--app-servers {asked} is less than --min {min}; ask for {min} or more, or lower --min"
+            )),
+            Some(asked) if asked > max => wrong(format!(
+                "--app-servers {asked} is more than --max {max}; ask for {max} or less, or raise --max"
+            )),
+            Some(asked) => Ok(asked),
+            None => Ok(APP_SERVERS.clamp(min, max)),
+        }
+    }
+}
+
 fn port() -> clap::builder::RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..)
 }
@@ -59,5 +96,50 @@ impl fmt::Debug for UpOptions {
             .debug_struct("UpOptions")
             .field("data_dir", &self.data_dir)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        up: UpOptions,
+    }
+
+    #[test]
+    fn the_desired_capacity_lies_between_min_and_max() {
+        for (flags, expected) in [
+            ("", Ok(2)),
+            ("--app-servers 4", Ok(4)),
+            ("--min 3", Ok(3)),
+            ("--min 0", Ok(2)),
+            ("--max 1", Ok(1)),
+            ("--min 1 --max 3", Ok(2)),
+            ("--min 2 --max 4 --app-servers 4", Ok(4)),
+            ("--min 3 --max 2", Err("--min 3 is more than --max 2")),
+            (
+                "--min 3 --app-servers 2",
+                Err("--app-servers 2 is less than --min 3"),
+            ),
+            (
+                "--max 3 --app-servers 4",
+                Err("--app-servers 4 is more than --max 3"),
+            ),
+        ] {
+            let arguments = std::iter::once("lintel").chain(flags.split_whitespace());
+            let options = CommandLine::try_parse_from(arguments).unwrap().up;
+            match (options.app_servers(), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{flags}"),
+                (Err(Failure::Input(text)), Err(expected)) => {
+                    assert!(text.starts_with(expected) && text.contains("; "), "{text}");
+                }
+                (found, _) => panic!("{flags}: {found:?}"),
+            }
+        }
     }
 }

@@ -73,6 +73,7 @@ struct Path {
 
 impl Path {
     async fn start(options: &UpOptions) -> Result<Self, Failure> {
+        let app_servers = options.app_servers()?;
         let data_dir = DataDir::open(&options.data_dir)?;
         let addresses = ports::listen_addresses(&options.listen);
         ports::check(options, &addresses)?;
@@ -87,7 +88,7 @@ impl Path {
             Database::prepare(options.database.as_deref(), environment, &data_dir).await?;
 
         let promised = [options.http_port, options.https_port, options.admin_port];
-        let ports = ports::choose(options.app_port, options.app_servers.into(), &promised)?;
+        let ports = ports::choose(options.app_port, app_servers.into(), &promised)?;
         let app_servers = Group::start(&ports, &database.environment, &data_dir)?;
         let proxy = start_proxy(options, &addresses, &ports, &data_dir)?;
         Ok(Self {

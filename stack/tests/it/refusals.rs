@@ -152,6 +152,8 @@ fn arguments_that_are_wrong_and_questions() {
     for wrong in [
         &["--no-such-flag"][..],
         &["--app-servers", "0"],
+        &["--min", "3", "--max", "2"],
+        &["--max", "1", "--app-servers", "2"],
         &["--http-port", "0"],
         &["no-such-command"],
     ] {
