@@ -5,7 +5,7 @@
 //! | `GET /health` | 200 while the process lives; needs no token |
 //! | `GET /ready` | 200 when every target group in use has a healthy target, else 503 with what is missing |
 //! | `GET /metrics` | Prometheus text |
-//! | `GET /target-health` | every group's targets with state, reason and requests in flight, as JSON |
+//! | `GET /target-health` | every group's targets with state, reason and requests in flight, as JSON; `?include=AnomalyDetection` adds that |
 //! | `PUT /target-groups/NAME/targets/ID:PORT` | registers a target: 201, or 200 if it was registered |
 //! | `DELETE /target-groups/NAME/targets/ID:PORT` | 202; the target starts draining |
 //! | `POST /reload` | 200 with what changed, or 422 with what is wrong, as JSON |
@@ -17,6 +17,7 @@ mod admission;
 mod registration;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -35,13 +36,11 @@ use tokio::sync::mpsc;
 use admission::Refused;
 
 use crate::check;
-use crate::load_balancer::{
-    Overview, ReloadError, Request as ControlRequest, StartError, request_reload,
-};
+use crate::load_balancer::{Overview, Request as ControlRequest, StartError, request_reload};
 use crate::metrics::Metrics;
 use crate::model::LoadBalancerSettings;
 use crate::socket;
-use crate::target_group::{TargetGroup, TargetHealthDescription};
+use crate::target_group::{AnomalyDetection, TargetGroup, TargetHealthDescription};
 
 /// Bound, not served yet.
 pub(crate) struct Admin {
@@ -105,7 +104,13 @@ impl Admin {
         self.address
     }
 
-    pub(crate) async fn run(self, control: mpsc::Sender<ControlRequest>, shutdown: Shutdown) {
+    /// `config` is the file that reloads read.
+    pub(crate) async fn run(
+        self,
+        control: mpsc::Sender<ControlRequest>,
+        config: PathBuf,
+        shutdown: Shutdown,
+    ) {
         let listener = match tokio::net::TcpListener::from_std(self.socket) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "the admin socket could not be used"),
@@ -116,6 +121,7 @@ impl Admin {
             overview: self.overview,
             stopping: self.stopping,
             control,
+            config,
         });
         server::serve(listener, endpoints, Options::default(), shutdown).await;
     }
@@ -127,6 +133,7 @@ struct Endpoints {
     overview: Arc<ArcSwap<Overview>>,
     stopping: Shutdown,
     control: mpsc::Sender<ControlRequest>,
+    config: PathBuf,
 }
 
 #[derive(Serialize)]
@@ -137,7 +144,15 @@ struct TargetHealth<'a> {
 #[derive(Serialize)]
 struct TargetGroupHealth<'a> {
     name: &'a str,
-    targets: Vec<TargetHealthDescription>,
+    targets: Vec<ShownTarget>,
+}
+
+#[derive(Serialize)]
+struct ShownTarget {
+    #[serde(flatten)]
+    health: TargetHealthDescription,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anomaly_detection: Option<AnomalyDetection>,
 }
 
 impl Handler for Endpoints {
@@ -175,7 +190,7 @@ impl Service for Endpoints {
             "/health" if get => text(StatusCode::OK, "text/plain", "ok\n".into()),
             "/ready" if get => self.ready(),
             "/metrics" if get => self.metrics(),
-            "/target-health" if get => self.target_health(),
+            "/target-health" if get => self.target_health(parts.uri.query()),
             "/reload" if post => self.reload().await,
             "/health" | "/ready" | "/metrics" | "/target-health" => not_allowed("GET, HEAD"),
             "/reload" => not_allowed("POST"),
@@ -230,15 +245,22 @@ impl Endpoints {
         )
     }
 
-    fn target_health(&self) -> Response<Full<Bytes>> {
+    fn target_health(&self, query: Option<&str>) -> Response<Full<Bytes>> {
+        let with_anomalies = match includes_anomalies(query.unwrap_or_default()) {
+            Ok(with_anomalies) => with_anomalies,
+            Err(error) => return json_response(StatusCode::BAD_REQUEST, &json!({"error": error})),
+        };
+        let shown = |health: TargetHealthDescription| ShownTarget {
+            anomaly_detection: with_anomalies.then_some(health.anomaly_detection),
+            health,
+        };
         let overview = self.overview.load();
-        let health = |group: &'_ crate::load_balancer::GroupInUse| group.group.target_health();
         let target_groups = overview
             .groups
             .iter()
             .map(|group| TargetGroupHealth {
                 name: group.group.name(),
-                targets: health(group),
+                targets: group.group.target_health().into_iter().map(shown).collect(),
             })
             .collect();
         json_response(StatusCode::OK, &TargetHealth { target_groups })
@@ -247,16 +269,33 @@ impl Endpoints {
     async fn reload(&self) -> Response<Full<Bytes>> {
         match request_reload(&self.control).await {
             Ok(changes) => json_response(StatusCode::OK, &changes),
-            Err(ReloadError::Config(diagnostics)) => {
-                let lines = check::json(Err(diagnostics));
-                text(StatusCode::UNPROCESSABLE_ENTITY, "application/json", lines)
-            }
             Err(error) => {
-                let body = json!({"ok": false, "error": error.to_string()});
+                let reason = error.to_string();
+                let mut body = check::json(Err(error.into_diagnostics(&self.config)));
+                body["error"] = json!(reason);
                 json_response(StatusCode::UNPROCESSABLE_ENTITY, &body)
             }
         }
     }
+}
+
+/// As the parameter `Include` of DescribeTargetHealth.
+fn includes_anomalies(query: &str) -> Result<bool, String> {
+    let mut found = false;
+    let included = query
+        .split('&')
+        .filter_map(|parameter| parameter.strip_prefix("include="));
+    for what in included {
+        match what {
+            "AnomalyDetection" | "All" => found = true,
+            _ => {
+                return Err(format!(
+                    "`{what}` cannot be included; write include=AnomalyDetection or leave it out"
+                ));
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn text(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {

@@ -39,8 +39,8 @@ pub(crate) fn run(config: &Path, format: Format) -> ExitCode {
 }
 
 /// What `check --format json` prints for this outcome of reading a configuration.
-pub(crate) fn json(result: Result<Loaded, Vec<Diagnostic>>) -> String {
-    Report::new(result).json().to_string()
+pub(crate) fn json(result: Result<Loaded, Vec<Diagnostic>>) -> serde_json::Value {
+    Report::new(result).json()
 }
 
 struct Report {

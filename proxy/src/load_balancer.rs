@@ -8,11 +8,11 @@ mod reload;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use lintel_common::config_file::Diagnostic;
+use lintel_common::config_file::{Diagnostic, Severity};
 use lintel_common::shutdown::{self, ShutdownTrigger};
 use lintel_common::tls::TlsError;
 use tokio::sync::{mpsc, oneshot};
@@ -72,6 +72,19 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
+impl StartError {
+    /// The key of the configuration file that it is about, if it is about one.
+    fn key(&self) -> Option<String> {
+        match self {
+            Self::Bind { key, .. } => Some(key.clone()),
+            Self::Log { key, .. } => Some(format!("load_balancer.{key}")),
+            Self::AdminToken { .. } => Some("load_balancer.admin_token_file".to_owned()),
+            Self::SecretKey { .. } => Some("load_balancer.secret_key_files".to_owned()),
+            _ => None,
+        }
+    }
+}
+
 fn bind_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "end the program that has this port, or change the port",
@@ -100,6 +113,32 @@ pub enum ReloadError {
     NoFile,
     #[error("the load balancer is stopping")]
     Stopping,
+}
+
+impl ReloadError {
+    /// As `check` reports mistakes in `file`. What is not the matter of one place in it stands at its beginning.
+    pub(crate) fn into_diagnostics(self, file: &Path) -> Vec<Diagnostic> {
+        let message = self.to_string();
+        let key = match self {
+            Self::Config(diagnostics) => return diagnostics,
+            Self::NeedsRestart(key) => Some(format!("load_balancer.{key}")),
+            Self::Start(error) => error.key(),
+            Self::Panicked(_) | Self::Unread | Self::NoFile | Self::Stopping => None,
+        };
+        let key = key.unwrap_or_else(|| "file".to_owned());
+        let message = message
+            .strip_prefix(&format!("{key} "))
+            .unwrap_or(&message)
+            .to_owned();
+        vec![Diagnostic {
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            severity: Severity::Error,
+            key,
+            message,
+        }]
+    }
 }
 
 /// What the control thread is asked for.

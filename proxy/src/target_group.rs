@@ -49,7 +49,7 @@ pub struct TargetGroup {
 #[repr(align(128))]
 struct Cursor(AtomicUsize);
 
-/// One target as `/target-health` shows it, fields in that order.
+/// One target as `/target-health` shows it, fields in that order; whether it is anomalous only if asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TargetHealthDescription {
     pub id: IpAddr,
@@ -59,6 +59,7 @@ pub struct TargetHealthDescription {
     pub reason: Option<&'static str>,
     pub description: Option<Cow<'static, str>>,
     pub in_flight: usize,
+    #[serde(skip)]
     pub anomaly_detection: AnomalyDetection,
 }
 

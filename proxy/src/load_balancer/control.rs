@@ -199,7 +199,8 @@ impl Control {
         let local = LocalSet::new();
         let (admin_trigger, admin_shutdown) = shutdown::channel();
         if let Some(admin) = self.admin.take() {
-            local.spawn_local(admin.run(from_admin, admin_shutdown));
+            let config = self.config.clone().unwrap_or_default();
+            local.spawn_local(admin.run(from_admin, config, admin_shutdown));
         }
         let report = local.block_on(runtime, async {
             let log = self.health_check_log();

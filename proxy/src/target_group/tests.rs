@@ -412,12 +412,10 @@ fn target_health_as_json() {
     let _request = group.choose(&[]).unwrap().target.begin();
     let expected = concat!(
         r#"[{"id":"10.0.0.1","port":8000,"availability_zone":null,"state":"healthy","#,
-        r#""reason":null,"description":null,"in_flight":1,"#,
-        r#""anomaly_detection":{"result":"normal","mitigation_in_effect":"no"}},"#,
+        r#""reason":null,"description":null,"in_flight":1},"#,
         r#"{"id":"fd00::1","port":8001,"availability_zone":null,"state":"unhealthy","#,
         r#""reason":"Target.ResponseCodeMismatch","#,
-        r#""description":"Health checks failed with these codes: [404]","in_flight":0,"#,
-        r#""anomaly_detection":{"result":"normal","mitigation_in_effect":"no"}}]"#,
+        r#""description":"Health checks failed with these codes: [404]","in_flight":0}]"#,
     );
     assert_eq!(
         serde_json::to_string(&group.target_health()).unwrap(),

@@ -53,11 +53,28 @@ fn target_health_is_shown_whole() {
         "reason": null,
         "description": null,
         "in_flight": 0,
-        "anomaly_detection": { "result": "normal", "mitigation_in_effect": "no" },
     }]}]});
-    assert_eq!(proxy.target_health(), expected);
-    let answer = proxy.admin("GET", "/target-health");
-    assert_eq!(answer.field("content-type"), Some("application/json"));
+    for path in ["/target-health", "/target-health?", "/target-health?x=1"] {
+        let answer = proxy.admin("GET", path);
+        assert_eq!(answer.field("content-type"), Some("application/json"));
+        let shown: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(shown, expected, "{path}");
+    }
+    let mut expected = expected;
+    expected["target_groups"][0]["targets"][0]["anomaly_detection"] =
+        serde_json::json!({ "result": "normal", "mitigation_in_effect": "no" });
+    for what in ["AnomalyDetection", "All"] {
+        let answer = proxy.admin("GET", &format!("/target-health?include={what}"));
+        let shown: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(shown, expected, "{what}");
+    }
+    let answer = proxy.admin("GET", "/target-health?include=anomalies");
+    assert_eq!(answer.status(), 400);
+    assert!(
+        answer.text().contains("write include=AnomalyDetection"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[test]
@@ -267,20 +284,48 @@ fn a_reload_says_what_it_changed() {
     assert_eq!(proxy.metric("reload_count_total{result=\"applied\"}"), 1);
 }
 
+/// Whatever the reason, in one shape.
 #[test]
 fn a_refused_reload_says_what_is_wrong_and_where() {
-    let (_target, proxy) = start();
-    std::fs::write(
-        proxy.path("lintel-proxy.toml"),
-        "[[listener]]\nport = 'x'\n",
-    )
-    .unwrap();
-    let answer = proxy.admin("POST", "/reload");
-    assert_eq!(answer.status(), 422);
-    assert_eq!(answer.field("content-type"), Some("application/json"));
-    assert!(answer.text().contains("\"line\""), "{}", answer.text());
+    let target = Target::saying("hello");
+    let setup = Setup::to([target.address]);
+    let proxy = setup.clone().start();
+    let file = proxy.path("lintel-proxy.toml");
+    let mistake = "[[listener]]\nport = 'x'\n".to_owned();
+    let restart = setup.with("name = 'other'").text();
+    for (text, error, at, key, message) in [
+        (
+            mistake,
+            "the configuration has mistakes",
+            (2, 8),
+            "listener[0].port",
+            "is a string; write a whole number, without quotes",
+        ),
+        (
+            restart,
+            "load_balancer.name cannot change while running; restart to change it",
+            (1, 1),
+            "load_balancer.name",
+            "cannot change while running; restart to change it",
+        ),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let answer = proxy.admin("POST", "/reload");
+        assert_eq!(answer.status(), 422);
+        assert_eq!(answer.field("content-type"), Some("application/json"));
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["ok"], false);
+        assert_eq!(body["error"], error);
+        assert_eq!(body["summary"], Value::Null);
+        let expected = serde_json::json!({
+            "file": file.display().to_string(), "line": at.0, "column": at.1,
+            "severity": "error", "key": key, "message": message,
+        });
+        let diagnostics = body["diagnostics"].as_array().unwrap();
+        assert!(diagnostics.contains(&expected), "{body}");
+    }
     assert_eq!(proxy.get("/").text(), "hello");
-    assert_eq!(proxy.metric("reload_count_total{result=\"refused\"}"), 1);
+    assert_eq!(proxy.metric("reload_count_total{result=\"refused\"}"), 2);
 }
 
 #[test]

@@ -110,7 +110,9 @@ fn a_target_that_fails_more_than_its_peers_is_shown_and_gets_less() {
         proxy.metric(anomalous) == 1
     });
     assert_eq!(proxy.metric(mitigated), 1);
-    let target = proxy.target_health()["target_groups"][0]["targets"][2].clone();
+    let answer = proxy.admin("GET", "/target-health?include=AnomalyDetection");
+    let health: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let target = &health["target_groups"][0]["targets"][2];
     let expected = serde_json::json!({"result": "anomalous", "mitigation_in_effect": "yes"});
     assert_eq!(target["anomaly_detection"], expected);
     assert_eq!(target["state"], "healthy", "checks know nothing of it");
