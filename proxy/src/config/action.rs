@@ -7,7 +7,8 @@ use lintel_common::config_file::{Kind, Table, Value};
 use super::build::Groups;
 use super::listener::Front;
 use super::not_supported::choose;
-use super::{redirect, values};
+use super::redirect;
+use super::values::{self, Seconds};
 use crate::action::{Action, ContentType, FixedResponse, Forward, Weighted};
 use crate::gateway_error;
 use crate::model::Stickiness;
@@ -104,9 +105,9 @@ fn stickiness(table: &mut Table<'_>) -> Option<Duration> {
         None if enabled => table.required("duration", "duration = 3600"),
         duration => duration,
     };
-    let seconds = duration.and_then(|value| values::whole(&value, 1, LONGEST_STICKINESS));
-    let seconds = seconds.filter(|_| enabled)?;
-    Some(Duration::from_secs(seconds.into()))
+    let range = Seconds::of_alb(1, LONGEST_STICKINESS);
+    let duration = duration.and_then(|value| range.read(&value));
+    duration.filter(|_| enabled)
 }
 
 /// All of them are looked at, so that each is checked and counts as used.

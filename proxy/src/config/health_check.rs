@@ -46,6 +46,7 @@ pub(super) fn read(table: &mut Table<'_>, version: ProtocolVersion) -> HealthChe
         most: 10,
     };
     let default = HealthCheckSettings::default_of(version);
+    enabled(table);
     let protocols = [
         ("HTTP", HealthCheckProtocol::Http),
         ("HTTPS", HealthCheckProtocol::Https),
@@ -77,6 +78,19 @@ pub(super) fn read(table: &mut Table<'_>, version: ProtocolVersion) -> HealthChe
             .get("matcher")
             .and_then(|value| matcher(&value, version))
             .unwrap_or(default.matcher),
+    }
+}
+
+/// Terraform writes it; there is nothing to choose.
+fn enabled(table: &mut Table<'_>) {
+    let Some(value) = table.get("enabled") else {
+        return;
+    };
+    if value.boolean() == Some(false) {
+        value.error(
+            "an ALB always checks targets of the types ip and instance",
+            "write true, or leave it out",
+        );
     }
 }
 

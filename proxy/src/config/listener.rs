@@ -114,31 +114,48 @@ fn addresses(table: &mut Table<'_>) -> Vec<IpAddr> {
 }
 
 /// Who listens where: nobody else may.
-pub(super) struct Endpoints(BTreeMap<SocketAddr, String>);
+pub(super) struct Endpoints {
+    admin: Option<SocketAddr>,
+    listeners: BTreeMap<SocketAddr, String>,
+}
 
 impl Endpoints {
     pub(super) fn new(admin: Option<SocketAddr>) -> Self {
-        let admin = admin.filter(|address| address.port() != 0);
-        Self(
-            admin
-                .into_iter()
-                .map(|address| (address, "load_balancer.admin".to_owned()))
-                .collect(),
-        )
+        Self {
+            admin: admin.filter(|address| address.port() != 0),
+            listeners: BTreeMap::new(),
+        }
     }
 
     fn claim(&mut self, addresses: &[IpAddr], port: u16, value: &Value<'_>, listener: &str) {
         // Port 0 is a different port each time.
         for address in addresses.iter().filter(|_| port != 0) {
             let endpoint = SocketAddr::new(*address, port);
-            if let Some(owner) = self.0.get(&endpoint) {
+            if let Some((owner, has)) = self.owner(endpoint) {
                 value.error(
-                    format_args!("{owner} has {endpoint} already"),
+                    format_args!("{owner} has {has} already"),
                     "choose another port or address",
                 );
             } else {
-                self.0.insert(endpoint, listener.to_owned());
+                self.listeners.insert(endpoint, listener.to_owned());
             }
         }
     }
+
+    /// Listeners may overlap each other, as 0.0.0.0 does every address; the admin endpoints share their port with nobody.
+    fn owner(&self, endpoint: SocketAddr) -> Option<(&str, SocketAddr)> {
+        let admin = self.admin.filter(|admin| overlap(*admin, endpoint));
+        if let Some(admin) = admin {
+            return Some(("load_balancer.admin", admin));
+        }
+        let listener = self.listeners.get(&endpoint)?;
+        Some((listener, endpoint))
+    }
+}
+
+/// Sockets for `::` are ours for IPv6 only.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip(), other.ip());
+    let one_family = a.is_ipv4() == b.is_ipv4();
+    one.port() == other.port() && one_family && (a == b || a.is_unspecified() || b.is_unspecified())
 }

@@ -252,6 +252,11 @@ fn log(table: &mut Table<'_>, directory: &Path) -> Option<LogSettings> {
             format_args!("there is no directory {}", parent.display()),
             "make it first, or write \"-\" for standard output",
         );
+    } else if path.is_dir() {
+        value.error(
+            format_args!("{} is a directory", path.display()),
+            "write the path of a file, or \"-\" for standard output",
+        );
     }
     Some(LogSettings {
         path: LogPath::File(path),

@@ -78,6 +78,14 @@ const LOAD_BALANCER: &[(&str, &str)] = &[
         "1:24: error: load_balancer.access_logs.path: there is no directory /none; make it first, or write \"-\" for standard output",
     ),
     (
+        "access_logs = { path = '/' }",
+        "1:24: error: load_balancer.access_logs.path: / is a directory; write the path of a file, or \"-\" for standard output",
+    ),
+    (
+        "connection_logs = { path = '/tmp/' }",
+        "1:28: error: load_balancer.connection_logs.path: /tmp/ is a directory; write the path of a file, or \"-\" for standard output",
+    ),
+    (
         "access_logs = { path = '-', format = 'xml' }",
         "1:38: error: load_balancer.access_logs.format: `xml` is not known here; write \"json\" or \"alb\"",
     ),
@@ -225,6 +233,14 @@ const LISTENER: &[(&str, &str)] = &[
         "2:8: error: listener[0].port: load_balancer.admin has 127.0.0.1:9900 already; choose another port or address",
     ),
     (
+        "[[listener]]\nport = 9900\nACTION",
+        "2:8: error: listener[0].port: load_balancer.admin has 127.0.0.1:9900 already; choose another port or address",
+    ),
+    (
+        "load_balancer.admin = '[::1]:81'\n[[listener]]\nport = 81\naddress = ['::', '0.0.0.0', '127.0.0.1']\nACTION",
+        "3:8: error: listener[0].port: load_balancer.admin has [::1]:81 already; choose another port or address",
+    ),
+    (
         "[[listener]]\nport = 80\nprotocol = 'TLS'\nACTION",
         "3:12: error: listener[0].protocol: `TLS` is not known here; write \"HTTP\" or \"HTTPS\"",
     ),
@@ -260,6 +276,9 @@ fn listener() {
     for (text, line) in LISTENER {
         refused(&text.replace("ACTION", action), &format!("f.toml:{line}"));
     }
+    // Not beside 127.0.0.1: IPv6 has ports of its own.
+    let beside_admin = format!("[[listener]]\nport = 9900\naddress = '::'\n{action}");
+    assert_eq!(findings(&beside_admin), [""; 0]);
     let long = "x".repeat(1025);
     refused(
         &format!(
@@ -578,12 +597,12 @@ const ACTION: &[(&str, &str, usize)] = &[
     ),
     (
         "type = 'forward', target_group = 'app', stickiness = { duration = 604801 }",
-        "stickiness.duration: `604801` is out of range; write 1 to 604800",
+        "stickiness.duration: `604801` is out of range; write 1 to 604800 seconds",
         86,
     ),
     (
         "type = 'forward', target_group = 'app', stickiness = { enabled = true, duration = 0 }",
-        "stickiness.duration: `0` is out of range; write 1 to 604800",
+        "stickiness.duration: `0` is out of range; write 1 to 604800 seconds",
         102,
     ),
     (
@@ -908,6 +927,37 @@ fn stickiness() {
     refused(
         &forgotten,
         "f.toml:4:23: warning: target_group[0].stickiness.type: changes nothing while stickiness is off; add enabled = true",
+    );
+}
+
+/// Terraform writes both; the values that are the ALB's defaults are no mistake.
+#[test]
+fn what_terraform_writes_for_targets() {
+    let with = |line: &str| SMALLEST.replace("targets", &format!("{line}\ntargets"));
+    let checked = with("health_check = { enabled = true }\ntarget_type = 'ip'");
+    assert_eq!(findings(&checked), [""; 0]);
+    refused(
+        &with("health_check = { enabled = false }"),
+        "f.toml:4:28: error: target_group[0].health_check.enabled: an ALB always checks targets of the types ip and instance; write true, or leave it out",
+    );
+    refused(
+        &with("target_type = 'instance'"),
+        "f.toml:4:15: error: target_group[0].target_type: `instance` is not supported yet; write \"ip\"",
+    );
+}
+
+#[test]
+fn how_long_a_client_stays_with_a_group_may_be_less_than_an_alb_takes() {
+    let action = "default_action = { type = 'forward', target_group = 'app'";
+    let stickiness = "stickiness = { enabled = true, duration = 0.5 }";
+    let text = SMALLEST.replace(action, &format!("{action}, {stickiness}"));
+    let line = text.lines().last().expect("the action");
+    let at = line.find("0.5").expect("the duration") + 1;
+    refused(
+        &text,
+        &format!(
+            "f.toml:7:{at}: warning: listener[0].default_action.stickiness.duration: `0.5` works here but not on an ALB; an ALB takes whole seconds from 1 to 604800"
+        ),
     );
 }
 
