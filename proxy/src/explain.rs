@@ -9,14 +9,17 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::check::Format;
+use lintel_common::config_file::Diagnostic;
+use serde_json::json;
+
+use crate::check::{self, Format};
 use crate::config;
 use answer::Explanation;
 pub(crate) use question::Arguments;
 use question::Question;
 
-/// Prints the explanation to standard output. Exit code 1 if there is none: a bad file, a URL that is none, or one that
-/// no listener is for.
+/// Prints the explanation to standard output. Exit code 1, and why, if there is none: a bad file, a URL that is none, or
+/// one that no listener is for.
 pub(crate) fn run(config: &Path, arguments: &Arguments, format: Format) -> ExitCode {
     match explain(config, arguments) {
         Ok(explanation) => {
@@ -28,20 +31,42 @@ pub(crate) fn run(config: &Path, arguments: &Arguments, format: Format) -> ExitC
             let _ = io::stdout().lock().write_all(printed.as_bytes());
             ExitCode::SUCCESS
         }
-        Err(lines) => {
-            for line in lines {
-                eprintln!("{line}");
-            }
+        Err(failure) => {
+            failure.print(format);
             ExitCode::FAILURE
         }
     }
 }
 
-/// On failure, the lines that say why.
-fn explain(config: &Path, arguments: &Arguments) -> Result<Explanation, Vec<String>> {
-    let one_line = |error: &dyn std::fmt::Display| vec![format!("lintel-proxy: {error}")];
-    let question = Question::new(arguments).map_err(|error| one_line(&error))?;
-    let loaded = config::load(config)
-        .map_err(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    answer::explain(&loaded.model, &question).map_err(|error| one_line(&error))
+fn explain(config: &Path, arguments: &Arguments) -> Result<Explanation, Failure> {
+    let question = Question::new(arguments).map_err(|error| Failure::Asked(error.to_string()))?;
+    let loaded = config::load(config).map_err(Failure::File)?;
+    answer::explain(&loaded.model, &question).map_err(|error| Failure::Asked(error.to_string()))
+}
+
+/// Why there is no explanation.
+enum Failure {
+    /// The configuration file has mistakes.
+    File(Vec<Diagnostic>),
+    /// The question cannot be answered.
+    Asked(String),
+}
+
+impl Failure {
+    /// For people to standard error, as JSON to standard output: whoever reads that finds one object in every case.
+    fn print(self, format: Format) {
+        match (format, self) {
+            (Format::Text, Self::File(found)) => found.iter().for_each(|line| eprintln!("{line}")),
+            (Format::Text, Self::Asked(error)) => eprintln!("lintel-proxy: {error}"),
+            (Format::Json, Self::File(found)) => print_json(&check::json(Err(found))),
+            (Format::Json, Self::Asked(error)) => {
+                print_json(&json!({ "ok": false, "error": error }));
+            }
+        }
+    }
+}
+
+fn print_json(object: &serde_json::Value) {
+    // Whoever closed the pipe has read enough.
+    let _ = writeln!(io::stdout().lock(), "{object}");
 }

@@ -227,6 +227,21 @@ fn what_cannot_be_explained_is_one_line_and_exit_code_1() {
             "{arguments:?}"
         );
     }
+    let as_json = |arguments: &[&str]| -> Value {
+        let (code, stdout, stderr) = explain(&[&["--format", "json"], arguments].concat());
+        assert_eq!((code, stderr.as_str()), (Some(1), ""), "{arguments:?}");
+        serde_json::from_str(&stdout).unwrap()
+    };
+    assert_eq!(
+        as_json(&["http://a:81/"]),
+        json!({
+            "ok": false,
+            "error": "no listener speaks HTTP at port 81; the listeners here are HTTP 0.0.0.0:80, HTTP 0.0.0.0:8080",
+        })
+    );
+    let bad_file = as_json(&["--config", "none.toml", "http://a/"]);
+    assert_eq!(bad_file["ok"], false);
+    assert_eq!(bad_file["diagnostics"][0]["file"], "none.toml");
     for arguments in [
         &["http://a/ b"][..],
         &["-X", "G ET", "http://a/"],
