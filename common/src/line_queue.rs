@@ -47,13 +47,15 @@ struct Shared {
     begun: AtomicBool,
     /// There is no reason to wait any longer.
     due: AtomicBool,
+    /// `write` is to be called even without lines.
+    called: AtomicBool,
     /// Lines that were taken out of their buffer and are not dealt with yet.
     taken: AtomicUsize,
     ended: AtomicBool,
 }
 
 impl LineQueue {
-    /// Starts the thread `name`. `write` gets one line or several; a line waits at most `delay` for others to be written
+    /// Starts the thread `name`. `write` gets one line or several, or none when it is [called](Self::call); a line waits at most `delay` for others to be written
     /// with. Lines are refused once `capacity` bytes of them wait.
     pub fn start(
         name: &str,
@@ -68,6 +70,7 @@ impl LineQueue {
             delay,
             begun: AtomicBool::new(false),
             due: AtomicBool::new(false),
+            called: AtomicBool::new(false),
             taken: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
         });
@@ -113,6 +116,12 @@ impl LineQueue {
         true
     }
 
+    /// Has `write` called at once, without lines: it is on its thread that what it writes to can be looked after.
+    pub fn call(&self) {
+        self.writer.shared.called.store(true, Ordering::Release);
+        self.writer.hurry();
+    }
+
     /// Waits until all lines have been dealt with, at most `bound`. How many then have not.
     pub fn flush(&self, bound: Duration) -> usize {
         let give_up = Instant::now() + bound;
@@ -150,6 +159,9 @@ impl Shared {
             self.wait();
             // Read first: what was handed in before the end is then taken below.
             let ended = self.ended.load(Ordering::Acquire);
+            if self.called.swap(false, Ordering::AcqRel) {
+                write(&[]);
+            }
             // A stuck `write` must not hold up whoever wants a lane.
             let buffers = lock(&self.buffers).clone();
             for buffer in &buffers {

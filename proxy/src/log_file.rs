@@ -70,9 +70,10 @@ impl LogFile {
         self.lines.push(append)
     }
 
-    /// The file was renamed: go on with a new one of the old name, from the next line on.
+    /// The file was renamed: go on with a new one of the old name, and let the old one go.
     pub fn reopen(&self) {
         self.reopen.store(true, Ordering::Relaxed);
+        self.lines.call();
     }
 
     /// Waits until all lines are written, at most `bound`; how many then are not.
@@ -98,7 +99,9 @@ fn writer(
                 ),
             }
         }
-        output.write(lines);
+        if !lines.is_empty() {
+            output.write(lines);
+        }
     }
 }
 

@@ -35,6 +35,17 @@ fn lines_arrive_whole_and_in_order() {
 }
 
 #[test]
+fn it_can_be_called_without_a_line() {
+    let (queue, calls) = watched(1024, NEVER);
+    queue.call();
+    assert_eq!(calls.recv_timeout(LONG).unwrap(), b"");
+    assert!(push(&queue, b"line\n"));
+    queue.call();
+    assert_eq!(calls.recv_timeout(LONG).unwrap(), b"");
+    assert_eq!(calls.recv_timeout(LONG).unwrap(), b"line\n");
+}
+
+#[test]
 fn every_lane_keeps_its_order() {
     let (queue, calls) = watched(1024 * 1024, Duration::from_millis(1));
     let threads: Vec<_> = (0..4)

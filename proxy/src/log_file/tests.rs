@@ -73,6 +73,29 @@ fn lines_are_all_there_at_the_end_and_a_renamed_file_is_let_go() {
     assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 100);
 }
 
+/// Whoever has renamed it may want to compress it or unmount its disk, and nobody may ask for anything for hours.
+#[test]
+fn a_renamed_file_is_let_go_without_a_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("access.log");
+    let log = LogFile::start("access log", &settings(&path), counter()).unwrap();
+    let renamed = directory.path().join("access.log.1");
+    std::fs::rename(&path, &renamed).unwrap();
+    log.reopen();
+    let is_open = || {
+        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+        let mut files =
+            descriptors.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        files.any(|file| file == renamed)
+    };
+    let give_up = Instant::now() + LONG;
+    while !path.exists() || is_open() {
+        assert!(Instant::now() < give_up);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(log.flush(LONG), 0);
+}
+
 #[test]
 fn after_a_full_disk_the_next_line_stands_by_itself_and_the_lost_ones_are_counted() {
     for (size, held, lost) in [
