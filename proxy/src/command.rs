@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
+use lintel_common::config_file::{Diagnostic, Severity};
 use lintel_common::shutdown::StopSignals;
-use lintel_common::telemetry;
+use lintel_common::telemetry::{self, LogFormat};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -34,8 +35,8 @@ enum Command {
     Run {
         #[arg(long, value_name = "FILE", default_value = "lintel-proxy.toml")]
         config: PathBuf,
-        /// How the program's own messages are written to standard error
-        #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+        /// How the program's own messages are written to standard error: text or json
+        #[arg(long, env = "LOG_FORMAT", default_value_t)]
         log_format: LogFormat,
     },
     /// Report every mistake in a configuration file with its place
@@ -56,18 +57,12 @@ enum Command {
     },
     /// Make a development CA and a certificate for localhost: ca.pem, ca.key, site.pem, site.key
     DevCerts {
-        /// Made if it is missing; files in it are never overwritten
+        /// Made if it is missing; files in it are never overwritten, but a certificate that has expired is renewed
         directory: PathBuf,
-        /// A further name or address for the certificate
+        /// A further name or address for a certificate that is made now
         #[arg(long = "name", value_name = "HOST")]
         names: Vec<String>,
     },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
 }
 
 /// The whole program. The first argument is its name.
@@ -82,11 +77,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     };
     match arguments.command {
         Command::Run { config, log_format } => {
-            let format = match log_format {
-                LogFormat::Text => telemetry::LogFormat::Text,
-                LogFormat::Json => telemetry::LogFormat::Json,
-            };
-            let _last_lines = telemetry::init(format, "info");
+            let _last_lines = telemetry::init(log_format, "info");
             run(config)
         }
         Command::Check { config, format } => check::run(&config, format),
@@ -109,10 +100,7 @@ fn run(path: PathBuf) -> ExitCode {
             return ExitCode::from(BAD_INPUT);
         }
     };
-    for warning in &loaded.warnings {
-        // A target of their own, so that whoever wrote the file on purpose can filter them.
-        tracing::warn!(target: "lintel_proxy::config", "{warning}");
-    }
+    loaded.warnings.iter().for_each(log);
     raise_descriptor_limit();
     let started = Signals::listen()
         .map_err(StartError::Signals)
@@ -186,14 +174,22 @@ async fn reload_at(mut signal: Signal, running: &Running) {
             Ok(_) => {}
             Err(ReloadError::Config(diagnostics)) => {
                 tracing::error!("reload refused, the old configuration stays: it has mistakes");
-                for diagnostic in diagnostics {
-                    tracing::error!(target: "lintel_proxy::config", "{diagnostic}");
+                for diagnostic in &diagnostics {
+                    log(diagnostic);
                 }
             }
             Err(error) => {
                 tracing::error!(%error, "reload refused, the old configuration stays");
             }
         }
+    }
+}
+
+/// With a target of its own, so that whoever wrote the file on purpose can filter warnings.
+fn log(diagnostic: &Diagnostic) {
+    match diagnostic.severity {
+        Severity::Error => tracing::error!(target: "lintel_proxy::config", "{diagnostic}"),
+        Severity::Warning => tracing::warn!(target: "lintel_proxy::config", "{diagnostic}"),
     }
 }
 

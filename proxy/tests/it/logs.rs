@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lintel_proxy::load_balancer::{self, StartError};
@@ -14,7 +14,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Signal;
 
 use crate::harness::client::get;
-use crate::harness::{PATIENCE, Program, Setup, Target};
+use crate::harness::{PATIENCE, Program, Setup, Target, until};
 
 fn pipe(directory: &Path) -> PathBuf {
     let path = directory.join("access.pipe");
@@ -108,6 +108,55 @@ fn a_standard_error_that_nobody_reads_freezes_nothing() {
     let started = Instant::now();
     program.stop();
     assert!(started.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn a_refused_reload_tells_warnings_from_errors() {
+    let mut program = Program::start(&Setup::to([]), Stdio::piped());
+    let mut stderr = program.child.stderr.take().unwrap();
+    let file = program.directory.path().join("lintel-proxy.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let group = "\n[[target_group]]\nname = 'spare'\nport = 80\ncolour = 'red'\n";
+    std::fs::write(&file, text + group).unwrap();
+    program.signal(Signal::HUP);
+    until("the reload to be refused", || {
+        let metrics = program.admin("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        metrics
+            .text()
+            .contains("reload_count_total{result=\"refused\"} 1")
+    });
+    program.stop();
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    let refused = said.find("reload refused").unwrap();
+    let level = |text: &str| {
+        let mut lines = said[refused..].lines();
+        let line = lines.find(|line| line.contains(text)).unwrap();
+        line.split_whitespace().nth(1).unwrap()
+    };
+    assert_eq!(level("colour: unknown key"), "ERROR", "{said}");
+    assert_eq!(level("has no targets"), "WARN", "{said}");
+}
+
+#[test]
+fn the_log_format_is_read_in_any_case_and_empty_is_the_default() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |format: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_lintel-proxy"))
+            .args(["run", "--config", "none.toml"])
+            .current_dir(directory.path())
+            .env("LOG_FORMAT", format)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for format in ["", "text", "JSON", "Json"] {
+        let said = run(format);
+        assert!(said.starts_with("none.toml:1:1: error"), "{format}: {said}");
+    }
+    let said = run("xml");
+    assert!(said.contains("use \"text\" or \"json\""), "{said}");
 }
 
 #[test]
