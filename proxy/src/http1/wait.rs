@@ -71,6 +71,9 @@ impl StopWatch {
     pub fn watch(&mut self, cx: &mut Context<'_>) {
         let requested = self.shutdown.is_requested();
         if requested == self.requested && is_known(self.waker.as_ref(), cx) {
+            if requested {
+                self.watch_on(cx);
+            }
             return;
         }
         let shutdown = self.shutdown.clone();
@@ -87,6 +90,17 @@ impl StopWatch {
         }
         self.next = Some(next);
     }
+
+    /// The word that the server is to stop may come once more to who waits for the end of the time for that already: a
+    /// channel tells its receivers one after the other. Without another look it would be the last one.
+    #[cold]
+    fn watch_on(&mut self, cx: &mut Context<'_>) {
+        let next = self.next.as_mut().filter(|_| !self.shutdown.is_expired());
+        if next.is_some_and(|next| next.as_mut().poll(cx).is_ready()) {
+            self.next = None;
+            cx.waker().wake_by_ref();
+        }
+    }
 }
 
 impl fmt::Debug for StopWatch {
@@ -97,4 +111,47 @@ impl fmt::Debug for StopWatch {
 
 fn is_known(waker: Option<&Waker>, cx: &Context<'_>) -> bool {
     waker.is_some_and(|waker| waker.will_wake(cx.waker()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use lintel_common::shutdown;
+    use tokio::task::{JoinSet, LocalSet};
+
+    use super::*;
+
+    /// Whoever is woken by the one word waits for the next while others are still told the first.
+    #[tokio::test]
+    async fn the_end_of_a_stop_is_told_to_everybody_who_heard_of_its_beginning() {
+        for _ in 0..50 {
+            let (trigger, shutdown) = shutdown::channel();
+            let watching = LocalSet::new();
+            let mut tasks = JoinSet::new();
+            for _ in 0..100 {
+                let mut stop = StopWatch::new(shutdown.clone());
+                let until_expired = poll_fn(move |cx| {
+                    stop.watch(cx);
+                    if stop.is_expired() {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    }
+                });
+                tasks.spawn_local_on(until_expired, &watching);
+            }
+            let stopping = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(5));
+                trigger.request();
+                std::thread::sleep(Duration::from_millis(5));
+                trigger.expire();
+            });
+            let all = watching.run_until(async { while tasks.join_next().await.is_some() {} });
+            let ended = tokio::time::timeout(Duration::from_secs(10), all).await;
+            assert!(ended.is_ok(), "one was never told");
+            stopping.join().unwrap();
+        }
+    }
 }
