@@ -10,4 +10,5 @@ mod compare;
 mod instructions;
 mod load;
 mod origin;
+mod relay;
 mod server;
