@@ -207,7 +207,7 @@ impl Handler for App {
 
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Accepted => {}
+            Event::Accepted | Event::Rejected { .. } => {}
             Event::Established { .. }
             | Event::HandshakeFailed { .. }
             | Event::MalformedRequest { .. }

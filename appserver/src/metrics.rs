@@ -120,7 +120,7 @@ impl Metrics {
 
     pub(crate) fn render(&self, database: &Database) -> String {
         self.pool.copy(database);
-        lintel_common::metrics::render(&self.registry)
+        lintel_common::metrics::render(&self.registry, None)
     }
 }
 

@@ -74,6 +74,7 @@ fn select(c: &mut Criterion) {
                     host: &host,
                     head: &head,
                     peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    drop_invalid: false,
                 };
                 assert_eq!(table.select(&request).priority, priority);
                 group.bench_function(BenchmarkId::new(name, rules), |b| {

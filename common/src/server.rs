@@ -27,7 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 pub use activity::Ongoing;
-pub use connection::{Connection, Cut, Established, TlsInfo};
+pub use connection::{Connection, Cut, Established, HandshakeFailure, TlsInfo};
 pub use options::Options;
 
 use crate::metrics::GaugeGuard;
@@ -104,6 +104,10 @@ pub trait Service: Handler {
 #[derive(Debug)]
 pub enum Event<'a> {
     Accepted,
+    /// Closed as soon as it was accepted, as there are `max_connections` already.
+    Rejected {
+        peer: SocketAddr,
+    },
     /// It is ready for its first request.
     Established {
         connection: &'a Connection,
@@ -111,7 +115,7 @@ pub enum Event<'a> {
     /// The TLS handshake failed or took too long; no request was read.
     HandshakeFailed {
         connection: &'a Connection,
-        error: &'a io::Error,
+        failure: &'a HandshakeFailure,
     },
     /// A request that could not be read; hyper has answered 400, 414 or 431 and closed.
     MalformedRequest {
@@ -136,8 +140,11 @@ pub async fn serve<H: Handler>(
     let options = Rc::new(options);
     let open = Arc::new(OpenConnections::default());
     let start = |stream: TcpStream, peer: SocketAddr| {
-        handler.event(Event::Accepted);
         let options = handler.options().unwrap_or_else(|| Rc::clone(&options));
+        if options.are_used_up() {
+            return handler.event(Event::Rejected { peer });
+        }
+        handler.event(Event::Accepted);
         let open = open.open(&options);
         tokio::task::spawn_local(connection::run(
             Accepted { stream, peer, open },

@@ -16,6 +16,7 @@ use rustls::{CipherSuite, ProtocolVersion, ServerConfig};
 
 pub use certificate::{load_certified_key, not_after};
 pub use client::TargetTls;
+pub(crate) use mutual::with_shown;
 pub use mutual::{MutualAuthentication, TrustStore, client_certificate_failure};
 pub use policy::SslPolicy;
 pub use rustls::sign::CertifiedKey;

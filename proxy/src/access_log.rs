@@ -6,7 +6,6 @@ mod alb;
 mod json;
 mod line;
 
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use http::{HeaderMap, HeaderValue};
 use lintel_common::server::{Connection, Cut};
 use tokio::time::Instant;
 
-use crate::connection_log;
+use crate::connection_log::{self, Failure};
 use crate::desync::Classification;
 use crate::forward::headers;
 use crate::gateway_error::GatewayError;
@@ -40,7 +39,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// A connection is ready for requests, or its handshake failed.
-    pub fn connection(&self, connection: &Connection, failed: Option<&io::Error>) {
+    pub fn connection(&self, connection: &Connection, failed: Option<Failure<'_>>) {
         if let Some(log) = &self.connection_log
             && !connection_log::write(log, &self.load_balancer, connection, failed)
         {
@@ -171,6 +170,13 @@ impl Record {
     pub fn rule(&mut self, priority: u32, action: &'static str) {
         self.rule_priority = Some(priority);
         self.action = Some(action);
+    }
+
+    pub fn rules_evaluated(&self, count: usize) {
+        if count > 0 {
+            let counter = &self.recorder.metrics.rule_evaluations;
+            counter.inc_by(count as u64);
+        }
     }
 
     pub fn transformed(&mut self, transformed: &Rc<Transformed>) {

@@ -40,7 +40,7 @@ use crate::load_balancer::{Overview, Request as ControlRequest, StartError, requ
 use crate::metrics::Metrics;
 use crate::model::LoadBalancerSettings;
 use crate::socket;
-use crate::target_group::{AnomalyDetection, TargetGroup, TargetHealthDescription};
+use crate::target_group::{AnomalyDetection, TargetHealthDescription};
 
 /// Bound, not served yet.
 pub(crate) struct Admin {
@@ -181,8 +181,8 @@ impl Service for Endpoints {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         if let Some((group, target)) = registration::parts(path) {
-            let group = self.target_group(group);
-            return registration::answer(group.as_deref(), target, &parts.method, body).await;
+            let overview = self.overview.load_full();
+            return registration::answer(&overview, group, target, &parts.method, body).await;
         }
         let get = matches!(parts.method, Method::GET | Method::HEAD);
         let post = parts.method == Method::POST;
@@ -205,12 +205,6 @@ impl Endpoints {
             return None;
         }
         admission::check(self.token.as_deref(), request).err()
-    }
-
-    fn target_group(&self, name: &str) -> Option<Arc<TargetGroup>> {
-        let overview = self.overview.load();
-        let mut groups = overview.groups.iter().map(|group| &group.group);
-        groups.find(|group| group.name() == name).map(Arc::clone)
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
@@ -241,7 +235,8 @@ impl Endpoints {
         text(
             StatusCode::OK,
             lintel_common::metrics::CONTENT_TYPE,
-            self.metrics.render(groups),
+            self.metrics
+                .render(groups, overview.settings.availability_zone.as_deref()),
         )
     }
 

@@ -1,10 +1,9 @@
 //! The connection log: a line for each connection that was made or whose handshake failed, in the ALB's order or as JSON.
 //! Requests are in the access log; `conn_trace_id` joins the two.
 
-use std::io;
 use std::time::SystemTime;
 
-use lintel_common::server::Connection;
+use lintel_common::server::{Connection, HandshakeFailure};
 use lintel_common::tls::{client_certificate_failure, openssl_cipher_name, protocol_name};
 use serde::Serialize;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -34,13 +33,20 @@ struct Line<'a> {
     ip_address: String,
 }
 
+/// A handshake that failed, on a listener that asks for certificates or on another.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'a> {
+    pub failure: &'a HandshakeFailure,
+    pub mutual: bool,
+}
+
 /// Hands in the line of a connection that is ready for requests, or of one whose handshake failed; false if too many
 /// wait.
 pub fn write(
     log: &LogFile,
     load_balancer: &str,
     connection: &Connection,
-    failed: Option<&io::Error>,
+    failed: Option<Failure<'_>>,
 ) -> bool {
     let line = Line::of(load_balancer, connection, failed, SystemTime::now());
     log.write(|lines| match log.format {
@@ -57,15 +63,18 @@ impl<'a> Line<'a> {
     fn of(
         elb: &'a str,
         connection: &Connection,
-        failed: Option<&io::Error>,
+        failed: Option<Failure<'_>>,
         now: SystemTime,
     ) -> Self {
         let tls = connection.tls.as_ref();
-        let leaf = tls.and_then(|tls| tls.client_certificates.first());
+        let leaf = match failed {
+            Some(Failure { failure, .. }) => failure.client_certificate.as_ref(),
+            None => tls.and_then(|tls| tls.client_certificates.first()),
+        };
         let leaf = leaf.and_then(|leaf| X509Certificate::from_der(leaf).ok());
         let leaf = leaf.as_ref().map(|(_, leaf)| leaf);
         let status = match failed {
-            Some(error) => Some(format!("Failed:{}", failure(error))),
+            Some(failure) => Some(format!("Failed:{}", failure.code())),
             None => tls.map(|_| "Success".to_owned()),
         };
         Self {
@@ -113,10 +122,12 @@ impl<'a> Line<'a> {
     }
 }
 
-/// In the ALB's words.
-fn failure(error: &io::Error) -> &'static str {
-    let cause = error
-        .get_ref()
-        .and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    cause.map_or("UnmappedConnectionError", client_certificate_failure)
+impl Failure<'_> {
+    /// In the ALB's words.
+    fn code(self) -> &'static str {
+        let error = self.failure.error.get_ref();
+        let cause = error.and_then(|cause| cause.downcast_ref::<rustls::Error>());
+        let cause = cause.filter(|_| self.mutual);
+        cause.map_or("UnmappedConnectionError", client_certificate_failure)
+    }
 }

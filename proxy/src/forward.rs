@@ -39,6 +39,9 @@ use pool::{Endpoint, Pool};
 /// How often a waiting exchange looks whether its target has been taken away.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 
+/// A connection that was opened so recently has not been given up by its target.
+const NEW: Duration = Duration::from_secs(1);
+
 /// A target group as a rule's action knows it.
 #[derive(Debug)]
 pub struct Group {
@@ -82,8 +85,8 @@ pub trait Protocol<C: ?Sized>: Copy {
 pub struct Chosen {
     pub target: Arc<Target>,
     pub in_flight: InFlight,
-    /// Over a connection that was never used.
-    pub fresh: bool,
+    /// Only a connection will do that was opened after this, and over HTTP/1.1 was never used.
+    pub opened_after: Option<Instant>,
 }
 
 /// An attempt without a response.
@@ -123,8 +126,11 @@ impl Forwarder<'_> {
         let mut tried = Vec::new();
         let mut failed = GatewayError::NoTargets;
         self.group.budget.deposit();
-        // When replays cannot be afforded, their cause is avoided: only a reused connection needs one.
-        let mut fresh = retry == Retry::Safe && !self.group.budget.is_solvent();
+        // When replays cannot be afforded, their cause is avoided: only a connection that has been there for a while needs
+        // one.
+        let insolvent = retry == Retry::Safe && !self.group.budget.is_solvent();
+        let lately = || record.started().checked_sub(NEW);
+        let mut opened_after = insolvent.then(|| lately().unwrap_or_else(Instant::now));
         let mut replaying = false;
         let mut fails_open = false;
         loop {
@@ -148,7 +154,7 @@ impl Forwarder<'_> {
             let chosen = Chosen {
                 in_flight: choice.target.begin(),
                 target: choice.target,
-                fresh,
+                opened_after,
             };
             let attempt = protocol.attempt(self, chosen, request, client, record);
             let Unanswered { target, why } = match attempt.await {
@@ -169,7 +175,7 @@ impl Forwarder<'_> {
                 }
                 Why::Failed { failure, reused } => {
                     let replay = reused
-                        && !fresh
+                        && opened_after.is_none()
                         && retry == Retry::Safe
                         && client.is_untouched()
                         && may_replay(request, &failure);
@@ -180,7 +186,8 @@ impl Forwarder<'_> {
                         return Err(failure.error);
                     }
                     self.group.budget.charge();
-                    (fresh, replaying) = (true, true);
+                    opened_after = Some(Instant::now());
+                    replaying = true;
                     failed = failure.error;
                     if self.bound == Some(target.address()) {
                         // A session is not given up for a connection that was merely old.
@@ -221,12 +228,13 @@ impl Forwarder<'_> {
         let stream = match connecting.await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
-                metrics.connection_errors.inc();
                 tracing::debug!(%error, target = %address, "cannot connect to target");
-                return Err(match Errno::from_io_error(&error) {
-                    Some(Errno::MFILE | Errno::NFILE) => GatewayError::NoDescriptors,
-                    _ => GatewayError::TargetConnectionFailed,
-                });
+                // No fault of the target's.
+                if let Some(Errno::MFILE | Errno::NFILE) = Errno::from_io_error(&error) {
+                    return Err(GatewayError::NoDescriptors);
+                }
+                metrics.connection_errors.inc();
+                return Err(GatewayError::TargetConnectionFailed);
             }
             Err(_) => {
                 metrics.connection_errors.inc();

@@ -170,12 +170,8 @@ impl GatewayError {
 
     /// For a client of gRPC, which looks for a status of its own and reads no page.
     pub fn grpc_response(self) -> Response<Bytes> {
-        let mut response = own(self.status(), Bytes::new());
-        for (name, value) in [
-            ("content-type", "application/grpc"),
-            ("grpc-status", "14"),
-            ("grpc-message", "unavailable"),
-        ] {
+        let mut response = own(self.status(), Some("application/grpc"), Bytes::new());
+        for (name, value) in [("grpc-status", "14"), ("grpc-message", "unavailable")] {
             let value = http::HeaderValue::from_static(value);
             response.headers_mut().insert(name, value);
         }
@@ -190,20 +186,17 @@ pub fn page(status: u16) -> Response<Bytes> {
         "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n\
          <center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
     );
-    let mut response = own(status, Bytes::from(body));
+    let mut response = own(status, Some("text/html"), Bytes::from(body));
     // The status line says what the page says, where HTTP's own phrase differs.
     if let Ok(phrase) = ReasonPhrase::try_from(title.get(4..).unwrap_or_default().as_bytes()) {
         response.extensions_mut().insert(phrase);
     }
-    response.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static("text/html"),
-    );
     response
 }
 
-/// A response of the load balancer's own with a body of any kind, which a status without content leaves out.
-pub fn own(status: u16, body: Bytes) -> Response<Bytes> {
+/// A response of the load balancer's own with a body of any kind, which a status without content leaves out. Its fields are
+/// in the ALB's order.
+pub fn own(status: u16, content_type: Option<&'static str>, body: Bytes) -> Response<Bytes> {
     // Behind such a head clients look for the next response.
     let body = if may_have_content(status) {
         body
@@ -217,14 +210,18 @@ pub fn own(status: u16, body: Bytes) -> Response<Bytes> {
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(http::header::SERVER, http::HeaderValue::from_static(SERVER));
-    // RFC 9110 8.6; over HTTP/2 nobody else leaves it out.
-    if status != StatusCode::NO_CONTENT {
-        headers.insert(http::header::CONTENT_LENGTH, length);
-    }
     if let Ok(date) =
         http::HeaderValue::from_str(&httpdate::fmt_http_date(std::time::SystemTime::now()))
     {
         headers.insert(http::header::DATE, date);
+    }
+    if let Some(content_type) = content_type {
+        let content_type = http::HeaderValue::from_static(content_type);
+        headers.insert(http::header::CONTENT_TYPE, content_type);
+    }
+    // RFC 9110 8.6; over HTTP/2 nobody else leaves it out.
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(http::header::CONTENT_LENGTH, length);
     }
     response
 }
@@ -327,7 +324,7 @@ mod tests {
     #[test]
     fn a_status_without_content_has_none() {
         for (status, length) in [(204, None), (205, Some("0")), (200, Some("4"))] {
-            let response = own(status, Bytes::from_static(b"body"));
+            let response = own(status, None, Bytes::from_static(b"body"));
             let said = response.headers().get("content-length");
             assert_eq!(said.map(|said| said.to_str().unwrap()), length);
             assert_eq!(response.body().is_empty(), status != 200, "{status}");

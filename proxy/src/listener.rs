@@ -23,6 +23,7 @@ use lintel_common::shutdown::Shutdown;
 
 use crate::access_log::{Record, Recorder};
 use crate::action::Action;
+use crate::connection_log::Failure;
 use crate::desync::{Then, Verdict};
 use crate::forward::client::Client;
 use crate::forward::exchange::{Exchange, Outgoing};
@@ -32,7 +33,7 @@ use crate::forward::http2::{Http2, Http2Exchange};
 use crate::forward::pool::Pool;
 use crate::forward::{Forwarder, Group};
 use crate::gateway_error::GatewayError;
-use crate::http1::{RequestHead, ResponseHead};
+use crate::http1::{Length, RequestHead, ResponseHead};
 use crate::model::{LoadBalancerSettings, ProtocolVersion};
 use crate::rule::{RuleInput, Transformed, Transforms};
 use crate::stickiness::Visit;
@@ -164,7 +165,9 @@ impl Listener {
             host,
             head,
             peer: connection.peer.ip(),
+            drop_invalid: routes.settings.request_headers.drop_invalid,
         });
+        record.rules_evaluated(selected.evaluations);
         match selected.action {
             Action::FixedResponse(fixed) => {
                 record.rule(selected.priority, "fixed-response");
@@ -241,6 +244,7 @@ impl Listener {
             head: bytes,
             method: head.method().clone(),
             websocket: rewritten.websocket,
+            has_body: head.length() != Length::Empty,
             last: verdict.then == Then::PassAndClose,
         };
         let trailers = rewritten.trailers || group.version == ProtocolVersion::Grpc;
@@ -355,14 +359,25 @@ impl Handler for Listener {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Accepted => self.recorder.metrics.new_client_connections.inc(),
+            Event::Rejected { peer } => {
+                tracing::debug!(%peer, "rejected: there are max_connections already");
+                self.recorder.metrics.rejected_connections.inc();
+            }
             Event::Established { connection } => {
                 self.routes.load().keep_certificate(connection);
                 self.recorder.connection(connection, None);
             }
-            Event::HandshakeFailed { connection, error } => {
+            Event::HandshakeFailed {
+                connection,
+                failure,
+            } => {
+                let error = &failure.error;
                 tracing::debug!(peer = %connection.peer, %error, "TLS handshake failed");
                 self.recorder.metrics.client_tls_negotiation_errors.inc();
-                self.recorder.connection(connection, Some(error));
+                let routes = self.routes.load();
+                let mutual = routes.tls.as_ref().is_some_and(|tls| tls.clients.is_some());
+                let failure = Failure { failure, mutual };
+                self.recorder.connection(connection, Some(failure));
             }
             // Of hyper's HTTP/1.1, which this listener does not use.
             Event::MalformedRequest { .. } | Event::RequestTimeout { .. } => {}
@@ -392,8 +407,16 @@ pub fn server_options(settings: &LoadBalancerSettings, active: &prometheus::IntG
         max_http2_requests: Some(MOST_HTTP2_REQUESTS),
         date_header: false,
         active_connections: Some(active.clone()),
+        max_connections: settings.max_connections.or_else(most_connections),
         ..Options::default()
     }
+}
+
+/// Three of four descriptors: targets, logs and the admin endpoints need some too, and clients who only hold what they have
+/// must not take these.
+fn most_connections() -> Option<usize> {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
+    usize::try_from(descriptors / 4 * 3).ok()
 }
 
 /// The ALB's matrix of what a client sends and what a group speaks.

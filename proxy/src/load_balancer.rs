@@ -18,7 +18,7 @@ use lintel_common::tls::TlsError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::log_file;
-use crate::model::Model;
+use crate::model::{LoadBalancerSettings, Model};
 use crate::secret_keys::NoKeys;
 use crate::target_group::TargetGroup;
 
@@ -62,6 +62,8 @@ pub enum StartError {
     Keys(#[from] NoKeys),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("a certificate in them has expired; put a renewed one in its place")]
+    ExpiredCertificate,
     #[error("the ssl_policy {0} is not known")]
     SslPolicy(String),
     #[error("cannot start a thread: {0}; raise this user's limits")]
@@ -152,6 +154,7 @@ pub(crate) enum Request {
 #[derive(Debug)]
 pub(crate) struct Overview {
     pub groups: Vec<GroupInUse>,
+    pub settings: LoadBalancerSettings,
 }
 
 #[derive(Debug)]

@@ -26,11 +26,13 @@ pub struct Metrics {
     pub active_target_connections: IntGauge,
     pub new_client_connections: IntCounter,
     pub new_target_connections: IntCounter,
+    pub rejected_connections: IntCounter,
     pub client_tls_negotiation_errors: IntCounter,
     pub processed_bytes: IntCounter,
     pub fixed_responses: IntCounter,
     pub redirects: IntCounter,
     pub redirect_url_limit_exceeded: IntCounter,
+    pub rule_evaluations: IntCounter,
     pub non_compliant_requests: IntCounter,
     pub dropped_invalid_header_requests: IntCounter,
     pub forwarded_invalid_header_requests: IntCounter,
@@ -110,6 +112,10 @@ impl Metrics {
             active_target_connections: active.with_label_values(&["target"]),
             new_client_connections: opened.with_label_values(&["client"]),
             new_target_connections: opened.with_label_values(&["target"]),
+            rejected_connections: new.counter(
+                "rejected_connection_count_total",
+                "Connections of clients that were closed at once, as there were max_connections already",
+            )?,
             client_tls_negotiation_errors: new.counter(
                 "client_tls_negotiation_error_count_total",
                 "TLS handshakes with clients that failed or took too long",
@@ -125,6 +131,10 @@ impl Metrics {
             redirect_url_limit_exceeded: new.counter(
                 "http_redirect_url_limit_exceeded_count_total",
                 "Redirects that could not be made because their Location is longer than 8 KiB",
+            )?,
+            rule_evaluations: new.counter(
+                "rule_evaluations_total",
+                "Rules that an ALB would have looked at, which tries one after the other; default rules not counted",
             )?,
             non_compliant_requests: new.counter(
                 "desync_mitigation_mode_non_compliant_request_count_total",
@@ -269,10 +279,16 @@ impl Metrics {
             .inc();
     }
 
-    /// The series as text. Host counts are taken from the groups now, so that they never lag behind.
-    pub fn render<'a>(&self, groups: impl Iterator<Item = &'a TargetGroup>) -> String {
+    /// The series as text. Host counts are taken from the groups now, so that they never lag behind; their zone is that of
+    /// the targets, all else is of the zone of this node.
+    pub fn render<'a>(
+        &self,
+        groups: impl Iterator<Item = &'a TargetGroup>,
+        availability_zone: Option<&str>,
+    ) -> String {
         self.hosts.take(groups);
-        lintel_common::metrics::render(&self.registry)
+        let zone = availability_zone.map(|zone| ("availability_zone", zone));
+        lintel_common::metrics::render(&self.registry, zone)
     }
 }
 
@@ -425,7 +441,7 @@ mod tests {
         let families = metrics.registry.gather();
         assert_eq!(
             families.len(),
-            35,
+            37,
             "every series shows up once it has a value"
         );
         for family in families {

@@ -39,6 +39,8 @@ pub struct LoadBalancerSettings {
     pub response_timeout: Duration,
     pub idle_timeout: Duration,
     pub client_keep_alive: Duration,
+    /// Of clients at once; `None`: as the limit of open files allows.
+    pub max_connections: Option<usize>,
     pub enable_http2: bool,
     pub desync_mitigation_mode: DesyncMitigationMode,
     pub request_headers: RequestHeaders,
@@ -49,6 +51,21 @@ pub struct LoadBalancerSettings {
     pub availability_zone: Option<String>,
     /// Secrets that a fleet shares, the newest first; none = random at each start.
     pub secret_key_files: Vec<PathBuf>,
+    pub quotas: Quotas,
+}
+
+/// How many of each a load balancer may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quotas {
+    pub listeners: usize,
+    /// Of all listeners, default rules not counted.
+    pub rules: usize,
+    /// Of all listeners, default certificates not counted.
+    pub certificates: usize,
+    /// That listeners forward to.
+    pub target_groups: usize,
+    pub targets: usize,
+    pub targets_in_group: usize,
 }
 
 /// Which requests that are not quite as they should be are let pass.

@@ -61,6 +61,8 @@ pub struct RuleInput<'a> {
     pub head: &'a RequestHead,
     /// The other end of the client's connection.
     pub peer: IpAddr,
+    /// Fields with invalid names are as if they had not been sent.
+    pub drop_invalid: bool,
 }
 
 /// The rule that matched.
@@ -68,6 +70,8 @@ pub struct RuleInput<'a> {
 pub struct Selected<'t> {
     /// 0 for the default rule, as in the access log.
     pub priority: u32,
+    /// How many rules an ALB, which tries one after the other, has looked at by then; the default rule is not counted.
+    pub evaluations: usize,
     pub transforms: Option<&'t Transforms>,
     pub action: &'t Action,
 }
@@ -89,6 +93,7 @@ impl RuleTable {
     pub fn select(&self, request: &RuleInput<'_>) -> Selected<'_> {
         let default = Selected {
             priority: 0,
+            evaluations: self.rules.len(),
             transforms: None,
             action: &self.default_action,
         };
@@ -102,6 +107,7 @@ impl RuleTable {
                 let rule = &self.rules[position];
                 Selected {
                     priority: rule.priority,
+                    evaluations: position + 1,
                     transforms: rule.transforms.as_ref(),
                     action: &rule.action,
                 }
@@ -167,6 +173,7 @@ mod tests {
             host,
             head: &head,
             peer: PEER,
+            drop_invalid: false,
         });
         assert_eq!(
             selected.action,

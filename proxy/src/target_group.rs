@@ -159,6 +159,15 @@ impl TargetGroup {
         known
     }
 
+    pub fn has_registered(&self, address: SocketAddr) -> bool {
+        self.registry().has_registered(address)
+    }
+
+    /// How many targets, those that drain not counted.
+    pub fn registered(&self) -> usize {
+        self.registry().registered()
+    }
+
     /// Only targets of one zone get requests, so that one without a zone would get none.
     pub fn is_zonal(&self) -> bool {
         self.registry().is_zonal()

@@ -153,6 +153,7 @@ mod tests {
             host: "www.service-100.example.com",
             head: &head,
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            drop_invalid: false,
         };
         for conditions in Conditions::ALL {
             for (rules, tried) in [(conditions.one_rule(), 1), (conditions.all_rules(), RULES)] {

@@ -30,6 +30,7 @@ use super::{Accepted, Event, Handler, OpenConnection, Options, Service};
 use crate::metered::Metered;
 use crate::shutdown::Shutdown;
 use crate::stream::Stream;
+use crate::tls::with_shown;
 
 /// Sent to a client whose request head did not become complete; the page is the ALB's.
 const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Time-out\r\n\
@@ -73,6 +74,14 @@ pub struct TlsInfo {
     pub resumed: bool,
     /// What the client has shown of itself, its own certificate first; empty if nothing.
     pub client_certificates: Vec<CertificateDer<'static>>,
+}
+
+/// What is known of a TLS handshake that failed.
+#[derive(Debug)]
+pub struct HandshakeFailure {
+    pub error: io::Error,
+    /// That the client has shown as its own, if it came to that; nobody says that it has the key.
+    pub client_certificate: Option<CertificateDer<'static>>,
 }
 
 impl Connection {
@@ -157,12 +166,16 @@ pub(super) async fn run<H: Handler>(
             .http1(established, Rc::new(connection), options, shutdown)
             .await;
     };
-    let stream = match handshake(stream, Arc::clone(&config), &options, &shutdown).await {
-        Ok(stream) => stream,
-        Err(error) => {
+    let shaken = handshake(stream, Arc::clone(&config), &options, &shutdown);
+    let stream = match with_shown(shaken).await {
+        (Ok(stream), _) => stream,
+        (Err(error), client_certificate) => {
             return handler.event(Event::HandshakeFailed {
                 connection: &connection,
-                error: &error,
+                failure: &HandshakeFailure {
+                    error,
+                    client_certificate,
+                },
             });
         }
     };

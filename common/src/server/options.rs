@@ -29,6 +29,8 @@ pub struct Options {
     pub date_header: bool,
     /// Counts open connections, upgraded ones included.
     pub active_connections: Option<IntGauge>,
+    /// When `active_connections` has come to that, new ones are closed at once. Default: no limit.
+    pub max_connections: Option<usize>,
 }
 
 impl Default for Options {
@@ -45,6 +47,16 @@ impl Default for Options {
             max_http2_requests: None,
             date_header: true,
             active_connections: None,
+            max_connections: None,
         }
+    }
+}
+
+impl Options {
+    /// Whether one more connection would be too many.
+    pub(super) fn are_used_up(&self) -> bool {
+        let open = self.active_connections.as_ref().map_or(0, IntGauge::get);
+        let open = usize::try_from(open).unwrap_or_default();
+        self.max_connections.is_some_and(|most| open >= most)
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
+use rustls::{Error, InconsistentKeys, SignatureAlgorithm};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -14,7 +14,13 @@ use super::{TlsError, provider};
 pub fn load_certified_key(chain: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     let certificates = certificates(chain)?;
     let private_key = private_key(key)?;
-    CertifiedKey::from_der(certificates, private_key, &provider()).map_err(|error| match error {
+    let certified = CertifiedKey::from_der(certificates, private_key, &provider());
+    // rustls would take it, an ALB and many clients do not.
+    let certified = certified.and_then(|certified| match certified.key.algorithm() {
+        SignatureAlgorithm::ED25519 => Err(Error::General("it is of Ed25519".to_owned())),
+        _ => Ok(certified),
+    });
+    certified.map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::KeyMismatch {
             chain: chain.to_owned(),
             key: key.to_owned(),

@@ -74,6 +74,11 @@ impl TargetTls {
         Self::new(verifier, made_of)
     }
 
+    /// Whether it is known who the targets are.
+    pub fn is_verified(&self) -> bool {
+        !self.made_of.authorities.is_empty()
+    }
+
     fn new(verifier: Arc<dyn ServerCertVerifier>, made_of: MadeOf) -> Result<Self, TlsError> {
         // 0 is for connections without TLS.
         static NEXT: AtomicU64 = AtomicU64::new(1);

@@ -1,7 +1,9 @@
 //! Certificates of clients: asked for, and either taken as they are (passthrough, where the targets judge) or verified
 //! against a trust store. What targets are told of them is not said here.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,17 +12,43 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
-    SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, InvalidMessage,
+    RootCertStore, SignatureScheme,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use x509_parser::public_key::PublicKey;
 
 use super::certificate::{authorities, read};
 use super::{TlsError, provider};
 
 /// Certificates from a client's own to the last before a trusted one.
 const MOST_BEFORE_ROOT: usize = 3;
+
+/// Bits of an RSA key that an ALB takes.
+const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
+
+tokio::task_local! {
+    /// What the client whose handshake the task is about has shown as its own.
+    static SHOWN: RefCell<Option<CertificateDer<'static>>>;
+}
+
+/// Runs a handshake, and says which certificate the client has shown as its own, taken or not: of a handshake that failed
+/// rustls keeps nothing.
+pub(crate) async fn with_shown<T>(
+    handshake: impl Future<Output = T>,
+) -> (T, Option<CertificateDer<'static>>) {
+    let watched = async {
+        let outcome = handshake.await;
+        (outcome, SHOWN.try_with(RefCell::take).unwrap_or_default())
+    };
+    SHOWN.scope(RefCell::default(), watched).await
+}
+
+fn note_shown(certificate: &CertificateDer<'_>) {
+    // Nobody may want to know.
+    let _ = SHOWN.try_with(|shown| shown.replace(Some(certificate.clone().into_owned())));
+}
 
 /// What an HTTPS listener wants to know of its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,12 +176,17 @@ fn apart(
     sets
 }
 
-/// Why a client's certificate was not taken, in the ALB's words.
+/// Why a client that was asked for a certificate has no connection, in the ALB's words.
 pub fn client_certificate_failure(error: &Error) -> &'static str {
     let Error::InvalidCertificate(error) = error else {
         return match error {
             Error::NoCertificatesPresented => "ClientCertRejected",
             Error::PeerIncompatible(_) => "ClientCertIncompatible",
+            // Of all that a client says in a handshake only its chain can become as long as that.
+            Error::InvalidMessage(
+                InvalidMessage::HandshakePayloadTooLarge
+                | InvalidMessage::CertificatePayloadTooLarge,
+            ) => "ClientCertMaxSizeExceeded",
             _ => "UnmappedConnectionError",
         };
     };
@@ -171,6 +204,10 @@ pub fn client_certificate_failure(error: &Error) -> &'static str {
             "ClientCertPurposeInvalid"
         }
         CertificateError::ApplicationVerificationFailure => "ClientCertMaxChainDepthExceeded",
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "ClientCertTypeUnsupported"
+        }
         _ => "ClientCertInvalid",
     }
 }
@@ -200,7 +237,10 @@ impl ClientCertVerifier for Verified {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if intermediates.len() + 1 > MOST_BEFORE_ROOT {
+        note_shown(end_entity);
+        refuse_unsupported(end_entity)?;
+        let issued = intermediates.iter().filter(|one| !is_self_issued(one));
+        if issued.count() + 1 > MOST_BEFORE_ROOT {
             let too_deep = CertificateError::ApplicationVerificationFailure;
             return Err(Error::InvalidCertificate(too_deep));
         }
@@ -240,6 +280,33 @@ impl ClientCertVerifier for Verified {
     }
 }
 
+/// RSA and ECDSA are an ALB's; which curves, and which ways to sign, rustls says. What cannot be read is for others to refuse.
+fn refuse_unsupported(certificate: &CertificateDer<'_>) -> Result<(), Error> {
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else {
+        return Ok(());
+    };
+    let key = parsed.public_key();
+    let supported = match key.parsed() {
+        Ok(PublicKey::RSA(key)) => RSA_BITS.contains(&key.key_size()),
+        Ok(PublicKey::EC(_)) => true,
+        _ => false,
+    };
+    if supported {
+        return Ok(());
+    }
+    let unsupported = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+        signature_algorithm_id: parsed.signature_algorithm.algorithm.as_bytes().to_vec(),
+        public_key_algorithm_id: key.algorithm.algorithm.as_bytes().to_vec(),
+    };
+    Err(Error::InvalidCertificate(unsupported))
+}
+
+/// A root, which clients need not show and may.
+fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
+    x509_parser::parse_x509_certificate(certificate)
+        .is_ok_and(|(_, parsed)| parsed.issuer().as_raw() == parsed.subject().as_raw())
+}
+
 fn last_valid(certificate: &CertificateDer<'_>) -> Option<UnixTime> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
@@ -263,10 +330,11 @@ impl ClientCertVerifier for AnyCertificate {
 
     fn verify_client_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
+        end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        note_shown(end_entity);
         Ok(ClientCertVerified::assertion())
     }
 

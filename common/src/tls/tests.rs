@@ -317,6 +317,11 @@ fn files_are_loaded_and_every_mistake_names_its_file() {
         .self_signed(&mine)
         .unwrap()
         .pem();
+    let edwards = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let params = CertificateParams::new(vec!["shop.test".to_owned()]).unwrap();
+    let of_edwards = params.self_signed(&edwards).unwrap().pem();
+    let of_edwards = write("edwards.pem", &of_edwards);
+    let edwards = write("edwards.key", &edwards.serialize_pem());
     let chain = write("chain.pem", &pem);
     let key = write("mine.key", &mine.serialize_pem());
     let other = write("other.key", &other.serialize_pem());
@@ -333,7 +338,7 @@ fn files_are_loaded_and_every_mistake_names_its_file() {
     let missing = directory.path().join("missing.pem");
 
     assert_eq!(load_certified_key(&chain, &key).unwrap().cert.len(), 1);
-    let cases: [(&Path, &Path, &str, &str); 8] = [
+    let cases: [(&Path, &Path, &str, &str); 9] = [
         (&missing, &key, "missing.pem", "check that the file exists"),
         (
             &chain,
@@ -347,6 +352,7 @@ fn files_are_loaded_and_every_mistake_names_its_file() {
         (&chain, &text, "text.txt", "BEGIN PRIVATE KEY"),
         (&chain, &encrypted, "encrypted.key", "openssl pkey"),
         (&chain, &other, "other.key", "does not belong to"),
+        (&of_edwards, &edwards, "edwards.key", "ECDSA P-256"),
     ];
     for (chain, key, file, advice) in cases {
         let error = load_certified_key(chain, key).unwrap_err().to_string();

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{json_response, not_allowed};
+use crate::load_balancer::Overview;
 use crate::model::TargetSettings;
 use crate::target_group::TargetGroup;
 
@@ -29,7 +30,8 @@ pub(super) fn parts(path: &str) -> Option<(&str, &str)> {
 }
 
 pub(super) async fn answer(
-    group: Option<&TargetGroup>,
+    overview: &Overview,
+    group: &str,
     target: &str,
     method: &Method,
     body: Incoming,
@@ -37,7 +39,8 @@ pub(super) async fn answer(
     if !matches!(*method, Method::PUT | Method::DELETE) {
         return not_allowed("PUT, DELETE");
     }
-    let Some(group) = group else {
+    let mut groups = overview.groups.iter().map(|group| &*group.group);
+    let Some(group) = groups.find(|known| known.name() == group) else {
         return wrong(StatusCode::NOT_FOUND, "no such target group");
     };
     let Some(address) = address(target) else {
@@ -55,18 +58,28 @@ pub(super) async fn answer(
         return json_response(StatusCode::ACCEPTED, &json!({"state": "draining"}));
     }
     match about(body).await {
-        Ok(about) => register(group, address, about),
+        Ok(about) => register(overview, group, address, about),
         Err(error) => wrong(StatusCode::BAD_REQUEST, &error),
     }
 }
 
-fn register(group: &TargetGroup, address: SocketAddr, about: About) -> Response<Full<Bytes>> {
+fn register(
+    overview: &Overview,
+    group: &TargetGroup,
+    address: SocketAddr,
+    about: About,
+) -> Response<Full<Bytes>> {
     let zone = about.availability_zone;
     if group.is_zonal() && matches!(zone.as_deref(), None | Some("all")) {
         return wrong(
             StatusCode::BAD_REQUEST,
             "cross-zone load balancing is off: say {\"availability_zone\": \"...\"} with the target's own zone",
         );
+    }
+    if !group.has_registered(address)
+        && let Some(beyond) = beyond_quota(overview, group)
+    {
+        return wrong(StatusCode::BAD_REQUEST, &beyond);
     }
     let new = group.register(TargetSettings {
         id: address.ip(),
@@ -84,6 +97,30 @@ fn register(group: &TargetGroup, address: SocketAddr, about: About) -> Response<
         .iter()
         .find(|known| (known.id, known.port) == (address.ip(), address.port()));
     json_response(status, &shown)
+}
+
+/// What an ALB says where one more target would be too many.
+fn beyond_quota(overview: &Overview, group: &TargetGroup) -> Option<String> {
+    let quotas = &overview.settings.quotas;
+    let groups = overview.groups.iter();
+    let all = groups.map(|group| group.group.registered()).sum::<usize>();
+    [
+        (
+            "targets_per_target_group",
+            quotas.targets_in_group,
+            group.registered(),
+        ),
+        (
+            "targets_per_application_load_balancer",
+            quotas.targets,
+            all,
+        ),
+    ]
+    .into_iter()
+    .find(|(_, most, registered)| registered >= most)
+    .map(|(key, most, _)| {
+        format!("TooManyTargets: the quota is {most}; deregister one, or raise load_balancer.quotas.{key}")
+    })
 }
 
 /// As in the path, where a client may have percent-encoded brackets and colons.

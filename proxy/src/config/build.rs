@@ -45,7 +45,7 @@ pub(super) fn model(root: &mut Table<'_>, directory: &Path) -> Model {
         }
         let listeners: Vec<_> = listener_tables.iter().zip(&listeners).collect();
         let target_groups: Vec<_> = group_tables.iter().zip(&target_groups).collect();
-        quotas::warn(&listeners, &target_groups);
+        quotas::hold(load_balancer.quotas, &listeners, &target_groups);
     }
 
     Model {

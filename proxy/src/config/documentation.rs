@@ -16,6 +16,7 @@ const EVERY_TABLE: &str = r#"
 access_logs = {}
 connection_logs = {}
 health_check_logs = {}
+quotas = {}
 [[target_group]]
 tls = {}
 targets = [{}]
@@ -42,6 +43,54 @@ action = { type = "fixed-response" }
 /// A key of which something is not supported yet, and what asks for it. The first part of the key says which table the
 /// text belongs to.
 const REFUSED: &[(&str, &str)] = &[
+    (
+        "load_balancer.enable_cross_zone_load_balancing",
+        "enable_cross_zone_load_balancing = false",
+    ),
+    (
+        "load_balancer.enable_deletion_protection",
+        "enable_deletion_protection = true",
+    ),
+    (
+        "load_balancer.enable_waf_fail_open",
+        "enable_waf_fail_open = true",
+    ),
+    (
+        "load_balancer.enable_zonal_shift",
+        "enable_zonal_shift = true",
+    ),
+    (
+        "load_balancer.access_logs.bucket",
+        "access_logs = { path = '-', bucket = 'b' }",
+    ),
+    (
+        "load_balancer.access_logs.prefix",
+        "access_logs = { path = '-', prefix = 'b' }",
+    ),
+    (
+        "load_balancer.connection_logs.bucket",
+        "connection_logs = { path = '-', bucket = 'b' }",
+    ),
+    (
+        "load_balancer.connection_logs.prefix",
+        "connection_logs = { path = '-', prefix = 'b' }",
+    ),
+    (
+        "load_balancer.health_check_logs.bucket",
+        "health_check_logs = { path = '-', bucket = 'b' }",
+    ),
+    (
+        "load_balancer.health_check_logs.prefix",
+        "health_check_logs = { path = '-', prefix = 'b' }",
+    ),
+    (
+        "target_group.lambda_multi_value_headers_enabled",
+        "lambda_multi_value_headers_enabled = true",
+    ),
+    (
+        "target_group.target_control_port",
+        "target_control_port = 1",
+    ),
     (
         "target_group.discovery.auto_scaling_group",
         "discovery = { auto_scaling_group = 'web' }",

@@ -8,13 +8,24 @@ use std::time::Duration;
 
 use lintel_common::config_file::{Table, Value};
 
-use super::not_supported::choice;
+use super::not_supported::{self, choice};
+use super::quotas;
 use super::values::{self, Count, Seconds, count, flag, seconds};
 use crate::model::{
     DesyncMitigationMode, ForwardedFor, LoadBalancerSettings, LogFormat, LogPath, LogSettings,
-    RequestHeaders,
+    Quotas, RequestHeaders,
 };
 use crate::secret_keys::SHORTEST_SECRET;
+
+/// As many as the kernel could ever give descriptors for.
+const MOST_CONNECTIONS: u32 = 1 << 30;
+/// What an ALB can be told and Lintel cannot, with an ALB's defaults.
+const ONLY_DEFAULT: [(&str, bool); 4] = [
+    ("enable_cross_zone_load_balancing", true),
+    ("enable_deletion_protection", false),
+    ("enable_waf_fail_open", false),
+    ("enable_zonal_shift", false),
+];
 
 const DEFAULT_NAME: &str = "lintel";
 const DEFAULT_ADMIN: SocketAddr =
@@ -36,6 +47,7 @@ impl Default for LoadBalancerSettings {
             response_timeout: idle_timeout,
             idle_timeout,
             client_keep_alive: Duration::from_secs(3600),
+            max_connections: None,
             enable_http2: true,
             desync_mitigation_mode: DesyncMitigationMode::Defensive,
             request_headers: RequestHeaders::DEFAULT,
@@ -44,6 +56,7 @@ impl Default for LoadBalancerSettings {
             health_check_logs: None,
             availability_zone: None,
             secret_key_files: Vec::new(),
+            quotas: Quotas::default(),
         }
     }
 }
@@ -64,6 +77,9 @@ fn settings(table: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
         Seconds::of_alb(1, 4000),
         default.idle_timeout,
     );
+    for (key, default) in ONLY_DEFAULT {
+        not_supported::flag(table, key, default);
+    }
     let admin_token_file = table
         .get("admin_token_file")
         .and_then(|value| token_file(&value, directory));
@@ -97,6 +113,10 @@ fn settings(table: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
             Seconds::of_alb(60, 604_800),
             default.client_keep_alive,
         ),
+        max_connections: table
+            .get("max_connections")
+            .and_then(|value| values::whole(&value, 1, MOST_CONNECTIONS))
+            .map(|most| most as usize),
         enable_http2: flag(table, "enable_http2", default.enable_http2),
         desync_mitigation_mode: desync_mitigation_mode(table),
         request_headers: request_headers(table),
@@ -110,6 +130,7 @@ fn settings(table: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
             .get("secret_key_files")
             .map(|value| secret_key_files(&value, directory))
             .unwrap_or_default(),
+        quotas: quotas::read(table),
     }
 }
 
@@ -233,6 +254,9 @@ fn logs(table: &mut Table<'_>, key: &'static str, directory: &Path) -> Option<Lo
 fn log(table: &mut Table<'_>, directory: &Path) -> Option<LogSettings> {
     let formats = [("json", LogFormat::Json), ("alb", LogFormat::Alb)];
     let format = choice(table, "format", &formats, &[]);
+    // Delivery to S3.
+    not_supported::key(table, "bucket");
+    not_supported::key(table, "prefix");
     let value = table.required("path", "path = \"-\"")?;
     let format = format?;
     if value.string()? == "-" {

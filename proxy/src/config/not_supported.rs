@@ -19,6 +19,15 @@ pub(super) fn key(table: &mut Table<'_>, key: &'static str) {
     }
 }
 
+/// A flag of which only what an ALB has by default is built.
+pub(super) fn flag(table: &mut Table<'_>, key: &'static str, default: bool) {
+    if let Some(value) = table.get(key)
+        && value.boolean().is_some_and(|asked| asked != default)
+    {
+        refuse(&value, format_args!("write {default}, or leave it out"));
+    }
+}
+
 pub(super) fn refuse_key(value: &Value<'_>, key: &str) {
     value.error(format_args!("`{key}` is not supported yet"), "leave it out");
 }

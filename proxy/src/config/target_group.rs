@@ -95,6 +95,8 @@ pub(super) fn read(
 }
 
 fn refuse_what_is_planned(table: &mut Table<'_>) {
+    not_supported::flag(table, "lambda_multi_value_headers_enabled", false);
+    not_supported::key(table, "target_control_port");
     choice(
         table,
         "target_type",

@@ -146,6 +146,7 @@ fn choose(
         host,
         head,
         peer: question.from,
+        drop_invalid: model.load_balancer.request_headers.drop_invalid,
     };
     let trials = listener.rules.trials(&request).into_iter();
     explanation.tried = trials

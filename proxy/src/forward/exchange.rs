@@ -31,6 +31,7 @@ pub struct Outgoing {
     pub head: Vec<u8>,
     pub method: Method,
     pub websocket: bool,
+    pub has_body: bool,
     /// Nothing may follow it on its connection.
     pub last: bool,
 }

@@ -25,10 +25,10 @@ impl<C: Client> Protocol<C> for Http1 {
         let Chosen {
             target,
             in_flight,
-            fresh,
+            opened_after,
         } = chosen;
         let endpoint = forwarder.endpoint(&target);
-        let connecting = connection(forwarder, endpoint, request, fresh);
+        let connecting = connection(forwarder, endpoint, request, opened_after.is_some());
         let connection = match unless_gone(client, connecting).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(Unanswered::new(target, Why::Unconnected(error))),
@@ -58,11 +58,18 @@ async fn connection(
     fresh: bool,
 ) -> Result<Box<TargetConnection>, GatewayError> {
     let pool = forwarder.pool;
-    let once_only = request.websocket || !is_idempotent(&request.method);
+    // Once part of a body has gone, nobody has it to send it again.
+    let once_only = request.websocket || request.has_body || !is_idempotent(&request.method);
     if !fresh && let Some(connection) = pool.take(endpoint, once_only) {
         return Ok(connection);
     }
     // In a box, as it is seldom needed: every request would have to hold the room for it.
     let stream = Box::pin(forwarder.connect(endpoint.address)).await?;
-    Ok(pool.opened(endpoint, stream))
+    let mut connection = pool.opened(endpoint, stream);
+    let tls = forwarder.group.tls.as_ref();
+    if tls.is_some_and(|tls| !tls.is_verified()) {
+        // Many servers never say it. Where nobody knows who is at the other end, it would protect from nothing.
+        connection.wire.let_end_unsaid();
+    }
+    Ok(connection)
 }

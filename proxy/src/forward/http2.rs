@@ -37,7 +37,8 @@ impl Protocol<dyn Http2Stream + '_> for Http2 {
             Ok(request) => request,
             Err(error) => return Err(Unanswered::new(target, Why::Gone(error))),
         };
-        let connecting = forwarder.pool.http2.get(forwarder, &target, chosen.fresh);
+        let open = &forwarder.pool.http2;
+        let connecting = open.get(forwarder, &target, chosen.opened_after);
         let (connection, reused) = match unless_gone(client, connecting).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(Unanswered::new(target, Why::Unconnected(error))),

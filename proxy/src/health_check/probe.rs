@@ -174,8 +174,10 @@ fn request(address: SocketAddr, settings: &HealthCheckSettings) -> http::Result<
     match settings.version {
         ProtocolVersion::Http1 => Request::get(path)
             .header(header::HOST, host)
+            .header(header::CONNECTION, "close")
             .header(header::USER_AGENT, AGENT)
-            .header(header::CONNECTION, "close"),
+            // An ALB's words; the body is not looked at.
+            .header(header::ACCEPT_ENCODING, "gzip, compressed"),
         ProtocolVersion::Http2 => {
             Request::get(format!("{scheme}://{host}{path}")).header(header::USER_AGENT, AGENT)
         }

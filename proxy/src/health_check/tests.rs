@@ -181,6 +181,26 @@ async fn the_interval_is_from_start_to_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn checks_do_not_fall_into_step() {
+    const INTERVAL: Duration = Duration::from_secs(1000);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let group = TargetGroup::new(every(INTERVAL, &[&address]));
+    let (_trigger, _run) = start(&group);
+    let mut begun = Vec::new();
+    while begun.len() < 40 {
+        drop(listener.accept().await.unwrap());
+        begun.push(Instant::now());
+    }
+    let gaps = begun.windows(2).map(|pair| pair[1] - pair[0]);
+    let (shortest, longest) = (gaps.clone().min().unwrap(), gaps.max().unwrap());
+    let shown = format!("{shortest:?} to {longest:?}");
+    assert!(longest > shortest + INTERVAL / 30, "{shown}");
+    assert!(shortest > INTERVAL / 100 * 94, "{shown}");
+    assert!(longest < INTERVAL / 100 * 106, "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unused_group_sends_no_checks() {
     let app = App::start(200, Duration::ZERO).await;
     let group = TargetGroup::new(settings(&[&app.address]));

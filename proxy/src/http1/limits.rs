@@ -3,8 +3,8 @@
 /// Bytes of a request line, its end not counted.
 pub const REQUEST_LINE: usize = 16 * 1024;
 
-/// Bytes of one field line of a request, its end not counted.
-pub const REQUEST_FIELD: usize = 16 * 1024;
+/// Bytes of one field line of a request, its end not counted. An ALB refuses one of 16 KiB.
+pub const REQUEST_FIELD: usize = 16 * 1024 - 1;
 
 /// Bytes of a request head, from its method to its empty line.
 pub const REQUEST_HEAD: usize = 64 * 1024;

@@ -45,6 +45,8 @@ pub struct Wire {
     ended: bool,
     /// The last read brought as much as it may.
     filled: bool,
+    /// TLS may end without a word.
+    may_end_unsaid: bool,
 }
 
 impl Wire {
@@ -62,7 +64,13 @@ impl Wire {
             sent: 0,
             ended: false,
             filled: false,
+            may_end_unsaid: false,
         }
+    }
+
+    /// Takes a connection that is closed for the end of what was sent, though TLS has not said so.
+    pub fn let_end_unsaid(&mut self) {
+        self.may_end_unsaid = true;
     }
 
     /// Bytes that have come, TLS not counted.
@@ -117,6 +125,10 @@ impl Wire {
     /// has heard, without a system call.
     pub fn is_quiet(&self, thorough: bool) -> bool {
         if self.ended || self.has_input() || self.is_blocked() {
+            return false;
+        }
+        // What the session has read and nobody was given, its end included, is not on the socket any more.
+        if matches!(&self.stream, Stream::Tls(stream) if !stream.get_ref().1.wants_read()) {
             return false;
         }
         let tcp = self.stream.tcp();
@@ -222,8 +234,17 @@ impl Wire {
         }
         let size = buffer.len();
         let mut space = ReadBuf::new(buffer);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
-        let read = space.filled().len();
+        let read = match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space)) {
+            Ok(()) => space.filled().len(),
+            // TLS was not ended but cut off: by its peer, or by somebody between, who must not make half a message whole.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                if !self.may_end_unsaid {
+                    return Poll::Ready(Err(ErrorKind::ConnectionAborted.into()));
+                }
+                0
+            }
+            Err(error) => return Poll::Ready(Err(error)),
+        };
         self.received += read as u64;
         self.ended = read == 0;
         self.filled = read == size;

@@ -226,6 +226,7 @@ impl Listener {
 }
 
 const CLOSE: &str = "close";
+const KEEP_ALIVE: &str = "keep-alive";
 
 /// `last`: somebody wants no more of the connection, or the client still sends what its target has answered already.
 fn to_client(
@@ -254,7 +255,7 @@ fn is_counted(response: &ResponseHead) -> bool {
 fn connection_field(old: bool, last: bool) -> Option<&'static str> {
     match (old, last) {
         (_, true) => Some(CLOSE),
-        (true, false) => Some("keep-alive"),
+        (true, false) => Some(KEEP_ALIVE),
         (false, false) => None,
     }
 }
@@ -270,7 +271,8 @@ async fn answer_own(
     client.skip_body().await;
     let last = last || !client.has_whole_request();
     let how = ToClient {
-        connection: connection_field(request.version() < Version::HTTP_11, last),
+        // An ALB says either.
+        connection: Some(if last { CLOSE } else { KEEP_ALIVE }),
         ..ToClient::default()
     };
     put_together(&response, *request.method() == Method::HEAD, &how, client);

@@ -6,21 +6,14 @@ use http::header::{HeaderValue, LOCATION};
 
 use super::Routes;
 use crate::action::{FixedResponse, Redirect, RedirectInput};
-use crate::gateway_error::{self, GatewayError};
+use crate::gateway_error::{self, GatewayError, may_have_content};
 use crate::http1::RequestHead;
 
 pub(super) fn fixed_response(fixed: &FixedResponse) -> Response<Bytes> {
     let body = Bytes::copy_from_slice(fixed.message_body.as_bytes());
-    let mut response = gateway_error::own(fixed.status_code, body);
-    if !response.body().is_empty()
-        && let Some(content_type) = fixed.content_type_header()
-    {
-        let content_type = HeaderValue::from_static(content_type);
-        response
-            .headers_mut()
-            .insert(http::header::CONTENT_TYPE, content_type);
-    }
-    response
+    let has_content = !body.is_empty() && may_have_content(fixed.status_code);
+    let content_type = fixed.content_type_header().filter(|_| has_content);
+    gateway_error::own(fixed.status_code, content_type, body)
 }
 
 pub(super) fn redirect_response(

@@ -111,6 +111,13 @@ impl Control {
                 continue;
             };
             let listener = running.address;
+            let before = running
+                .routes
+                .load()
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.not_after);
+            let made = made.and_then(|tls| unless_expired(tls, before));
             let result = if made.is_ok() { "applied" } else { "refused" };
             let counted = &self.metrics.certificate_reloads;
             counted.with_label_values(&[result]).inc();
@@ -130,6 +137,17 @@ impl Control {
         }
         self.publish();
     }
+}
+
+/// What has expired does not take the place of what has not.
+fn unless_expired(tls: Tls, before: Option<i64>) -> Result<Tls, StartError> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_secs().cast_signed());
+    let expired = |not_after: Option<i64>| not_after.is_some_and(|not_after| not_after < now);
+    if expired(tls.not_after) && !expired(before) {
+        return Err(StartError::ExpiredCertificate);
+    }
+    Ok(tls)
 }
 
 /// TLS anew for the listeners of which a file has changed.

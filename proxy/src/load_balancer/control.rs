@@ -94,7 +94,10 @@ impl Control {
     ) -> Result<Self, StartError> {
         let settings = &model.load_balancer;
         let metrics = Arc::new(Metrics::new()?);
-        let overview = Arc::new(ArcSwap::from_pointee(Overview { groups: Vec::new() }));
+        let overview = Arc::new(ArcSwap::from_pointee(Overview {
+            groups: Vec::new(),
+            settings: settings.clone(),
+        }));
         let admin = Admin::bind(settings, &metrics, &overview, &shutdown)?;
         let logs = Logs::start(settings, &metrics)?;
         let workers = settings.workers;
@@ -333,7 +336,8 @@ impl Control {
                 expiry.with_label_values(&[&port]).set(not_after);
             }
         }
-        self.overview.store(Arc::new(Overview { groups }));
+        let settings = self.model.load_balancer.clone();
+        self.overview.store(Arc::new(Overview { groups, settings }));
     }
 }
 

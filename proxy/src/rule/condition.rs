@@ -11,6 +11,7 @@ use http::Version;
 use ipnet::IpNet;
 
 use super::{Expression, Pattern, RuleInput, without_port};
+use crate::http1::fields::is_valid_name;
 use crate::http1::{Name, RequestHead};
 pub use query_string::Parameter;
 pub(super) use query_string::parameters;
@@ -100,7 +101,7 @@ impl Condition {
             Self::PathPattern(values) => any(values, &subject.path),
             Self::HostHeader(values) => any(values, subject.host),
             Self::HttpHeader { name, values } => {
-                header_values(subject.head, name).any(|value| any(values, &value))
+                header_values(subject, name).any(|value| any(values, &value))
             }
             Self::QueryString(wanted) => {
                 let query = subject.head.query().unwrap_or_default();
@@ -120,11 +121,14 @@ impl Condition {
 
 /// The lines of that name in order, in visible ASCII. HTTP/2 may spread one Cookie over several (RFC 9113 8.2.3).
 pub(super) fn header_values<'a>(
-    head: &'a RequestHead,
+    subject: &Subject<'a>,
     name: &'a str,
 ) -> impl Iterator<Item = Cow<'a, str>> {
+    let head = subject.head;
     let spread = head.version() == Version::HTTP_2 && Name::of(name.as_bytes()) == Name::Cookie;
-    let mut lines = head.fields().named(name);
+    let dropped = subject.drop_invalid && !is_valid_name(name.as_bytes());
+    let lines = (!dropped).then(|| head.fields().named(name));
+    let mut lines = lines.into_iter().flatten();
     let joined = spread.then(|| {
         let crumbs: Vec<Cow<'_, str>> = lines.by_ref().map(visible).collect();
         (!crumbs.is_empty()).then(|| Cow::Owned(crumbs.join("; ")))
@@ -160,6 +164,7 @@ pub(super) struct Subject<'a> {
     pub(super) path: Cow<'a, str>,
     pub(super) head: &'a RequestHead,
     pub(super) peer: IpAddr,
+    drop_invalid: bool,
 }
 
 impl<'a> Subject<'a> {
@@ -169,6 +174,7 @@ impl<'a> Subject<'a> {
             path: normal_path(request.head.path()),
             head: request.head,
             peer: request.peer,
+            drop_invalid: request.drop_invalid,
         }
     }
 }
@@ -265,6 +271,7 @@ mod tests {
             host: "example.com",
             head,
             peer: IpAddr::from([203, 0, 113, 7]),
+            drop_invalid: false,
         }))
     }
 
@@ -275,6 +282,7 @@ mod tests {
             path: normal_path(path),
             head: &head("GET / HTTP/1.1"),
             peer: IpAddr::from([203, 0, 113, 7]),
+            drop_invalid: false,
         })
     }
 
@@ -384,6 +392,7 @@ mod tests {
                 host: "",
                 head: &head,
                 peer: peer.parse().expect("an address"),
+                drop_invalid: false,
             }))
         };
         for (networks, peer, expected) in [

@@ -42,7 +42,7 @@ fn seen(condition: &Condition, subject: &Subject<'_>) -> String {
         Condition::PathPattern(_) => format!("the path is \"{}\"", subject.path),
         Condition::HostHeader(_) => format!("the host is \"{}\"", subject.host),
         Condition::HttpHeader { name, .. } => {
-            let values: Vec<String> = header_values(subject.head, name)
+            let values: Vec<String> = header_values(subject, name)
                 .map(|value| format!("\"{value}\""))
                 .collect();
             match values.as_slice() {

@@ -140,10 +140,19 @@ impl Registry {
         changed
     }
 
+    pub(super) fn has_registered(&self, address: SocketAddr) -> bool {
+        self.find(address).is_some_and(Member::is_registered)
+    }
+
+    pub(super) fn registered(&self) -> usize {
+        let members = self.members.iter();
+        members.filter(|member| member.is_registered()).count()
+    }
+
     /// Whether it was not registered already.
     pub(super) fn register(&mut self, target: TargetSettings, now: Instant) -> bool {
         let address = target.address();
-        let known = self.find(address).is_some_and(Member::is_registered);
+        let known = self.has_registered(address);
         if !known {
             self.deregistered.remove(&address);
             self.registered.retain(|other| other.address() != address);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::http2::{Http2, empty, request, whole};
+use crate::harness::http2::{self, Http2, empty, request, whole};
 use crate::harness::{Gate, PATIENCE, Setup, Target, ok};
 
 #[test]
@@ -50,6 +50,43 @@ fn an_old_client_needs_no_host_and_keeps_its_connection_only_if_it_asks() {
 }
 
 #[tokio::test]
+async fn pings_keep_no_connection_open() {
+    let target = Target::saying("app");
+    let proxy = Setup::to([target.address])
+        .https()
+        .with("idle_timeout = 0.6")
+        .start();
+    let stream = http2::connect(proxy.address()).await;
+    let (sender, mut connection) = h2::client::handshake(stream).await.unwrap();
+    let mut pings = connection.ping_pong().unwrap();
+    tokio::spawn(connection);
+    let alive = async {
+        let mut answered = 0;
+        while pings.ping(h2::Ping::opaque()).await.is_ok() {
+            answered += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        answered
+    };
+    let answered = tokio::time::timeout(PATIENCE, alive).await;
+    assert!(answered.expect("it is closed all the same") > 3);
+    drop(sender);
+}
+
+#[tokio::test]
+async fn http2_has_no_websockets() {
+    let target = Target::saying("app");
+    let proxy = Setup::to([target.address]).https().start();
+    let stream = http2::connect(proxy.address()).await;
+    let (sender, mut connection) = h2::client::handshake(stream).await.unwrap();
+    let mut pings = connection.ping_pong().unwrap();
+    tokio::spawn(connection);
+    // The settings have come before the answer.
+    pings.ping(h2::Ping::opaque()).await.unwrap();
+    assert!(!sender.is_extended_connect_protocol_enabled());
+}
+
+#[tokio::test]
 async fn an_http2_connection_past_its_age_says_goodbye_and_loses_nothing() {
     let gate = Gate::default();
     let held = gate.clone();
@@ -92,6 +129,24 @@ async fn an_http2_connection_past_its_age_says_goodbye_and_loses_nothing() {
     let ended = tokio::time::timeout(PATIENCE, client.driver).await;
     assert!(ended.unwrap().unwrap().is_ok(), "an end in order");
     assert_eq!(Http2::connect(proxy.address()).await.get("/").await.0, 200);
+}
+
+#[tokio::test]
+async fn an_http2_connection_past_its_age_takes_one_more_request() {
+    let target = Target::saying("app");
+    let proxy = Setup::to([target.address])
+        .https()
+        .with("client_keep_alive = 0.3")
+        .start();
+    let client = Http2::connect(proxy.address()).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(
+        !client.driver.is_finished(),
+        "nobody has asked for anything"
+    );
+    assert_eq!(client.get("/").await.0, 200);
+    let ended = tokio::time::timeout(PATIENCE, client.driver).await;
+    assert!(ended.unwrap().unwrap().is_ok(), "an end in order");
 }
 
 #[test]

@@ -36,6 +36,19 @@ fn setup(target: &Http2Target, version: &str) -> Setup {
         .group(&health)
 }
 
+#[test]
+fn a_websocket_fits_no_group_of_http2() {
+    for version in ["HTTP2", "GRPC"] {
+        let target = Http2Target::saying("well");
+        let proxy = setup(&target, version).start_unhealthy();
+        let mut client = proxy.connect_tls();
+        client
+            .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .unwrap();
+        assert_eq!(client.response().unwrap().status(), 464, "{version}");
+    }
+}
+
 fn echo() -> Http2Target {
     Http2Target::answering(|request| {
         Box::pin(async move {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use lintel_proxy::log_file::timestamp;
-use rcgen::date_time_ymd;
+use rcgen::{KeyPair, date_time_ymd};
 use regex::Regex;
 use serde_json::Value;
 
@@ -343,11 +343,73 @@ fn what_a_handshake_agreed_on_and_who_the_client_is() {
             assert!(is_seconds(&good[6], 3));
             assert_eq!(good[7..11], ["CN=client.test", validity, "0AB1", "Success"]);
             let failed = fields(&lines[1]);
-            assert_eq!(
-                failed[4..11],
-                ["-", "-", "-", "-", "-", "-", "Failed:ClientCertExpired"]
-            );
+            let validity = "NotBefore=1975-01-01T00:00:00Z;NotAfter=2024-01-01T00:00:00Z";
+            assert_eq!(failed[4..9], ["-", "-", "-", "CN=client.test", validity]);
+            assert_eq!(failed[10], "Failed:ClientCertExpired");
+            assert_eq!(fields(&lines[3])[7..10], ["-", "-", "-"], "shows nothing");
         }
+    }
+}
+
+#[test]
+fn a_certificate_that_is_refused_is_told_of_too() {
+    let target = Target::saying("well");
+    let directory = tempfile::tempdir().unwrap();
+    write_authority(directory.path());
+    let ca = directory.path().join("ca.pem").display().to_string();
+    let verify = format!("mutual_authentication = {{ mode = 'verify', trust_store = '{ca}' }}");
+    let proxy = Setup::to([target.address])
+        .https()
+        .with("workers = 1")
+        .listener(&verify)
+        .with("connection_logs = { path = 'connections.log' }")
+        .start();
+    let edwards = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let key = || KeyPair::generate().unwrap();
+    let serial = |serial: u8| {
+        move |params: &mut rcgen::CertificateParams| {
+            params.serial_number = Some(rcgen::SerialNumber::from_slice(&[serial]));
+        }
+    };
+    let mut long = Identity::with_key(key(), serial(0x0E));
+    long.chain = vec![long.certificate.der().clone(); 300];
+    let purpose = |params: &mut rcgen::CertificateParams| {
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        serial(0x0C)(params);
+    };
+    let refused = [
+        (
+            Identity::with_key(edwards, serial(0x0B)),
+            Some("0B"),
+            "ClientCertTypeUnsupported",
+        ),
+        (
+            Identity::with_key(key(), purpose),
+            Some("0C"),
+            "ClientCertPurposeInvalid",
+        ),
+        // Too long to be read.
+        (long, None, "ClientCertMaxSizeExceeded"),
+        (
+            Identity::self_signed(serial(0x0D)),
+            Some("0D"),
+            "ClientCertUntrusted",
+        ),
+    ];
+    for (nth, (identity, shown, code)) in refused.into_iter().enumerate() {
+        if let Ok(mut client) = proxy.connect_tls_showing(Some(&identity)) {
+            let _ = client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            let _ = client.response();
+        }
+        let line = connection_lines(&proxy, nth + 1).pop().unwrap();
+        assert_eq!(line["tls_verify_status"], format!("Failed:{code}"));
+        assert_eq!(
+            line["leaf_client_cert_serial_number"].as_str(),
+            shown,
+            "{code}"
+        );
+        let subject = shown.map(|_| "CN=client.test");
+        assert_eq!(line["leaf_client_cert_subject"].as_str(), subject, "{code}");
     }
 }
 

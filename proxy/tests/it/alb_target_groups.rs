@@ -350,6 +350,75 @@ fn what_cannot_be_registered_says_why() {
 }
 
 #[test]
+fn registrations_beyond_a_quota_are_refused() {
+    let target = Target::saying("a");
+    let setup = Setup::to([target.address])
+        .with(
+            "quotas = { targets_per_target_group = 2, targets_per_application_load_balancer = 3 }",
+        )
+        .other_group("other", &[target.address])
+        .rule_action(
+            1,
+            "{ path_pattern = ['/other'] }",
+            "{ type = 'forward', target_group = 'other' }",
+        );
+    let proxy = setup.start();
+    let register = |group: &str, target: &str| {
+        proxy.admin("PUT", &format!("/target-groups/{group}/targets/{target}"))
+    };
+    assert_eq!(register("app", "127.0.0.1:1").status(), 201);
+    let of_group = register("app", "127.0.0.1:2");
+    assert_eq!(of_group.status(), 400);
+    let of_all = register("other", "127.0.0.1:2");
+    assert_eq!(of_all.status(), 400);
+    for (refused, key) in [
+        (of_group, "targets_per_target_group"),
+        (of_all, "targets_per_application_load_balancer"),
+    ] {
+        let says = refused.text();
+        assert!(says.contains("TooManyTargets"), "{says}");
+        assert!(
+            says.contains(&format!("load_balancer.quotas.{key}")),
+            "{says}"
+        );
+    }
+    assert_eq!(register("app", "127.0.0.1:1").status(), 200, "known");
+    let gone = proxy.admin("DELETE", "/target-groups/app/targets/127.0.0.1:1");
+    assert_eq!(gone.status(), 202);
+    assert_eq!(register("other", "127.0.0.1:2").status(), 201);
+}
+
+#[test]
+fn a_websocket_goes_on_while_its_target_drains_and_ends_with_the_delay() {
+    let target = Target::scripted(|connection| {
+        connection.request_head()?;
+        connection.send(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        )?;
+        loop {
+            let said = connection.bytes(5)?;
+            connection.send(said)?;
+        }
+    });
+    let proxy = Setup::to([target.address])
+        .group("deregistration_delay = 2")
+        .start();
+    let mut client = proxy.connect();
+    client
+        .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .unwrap();
+    assert_eq!(client.head().unwrap().status(), 101);
+    proxy.admin("DELETE", &target_path(target.address));
+    client.send("hello").unwrap();
+    assert_eq!(client.bytes(5).unwrap(), b"hello", "it drains");
+    assert_eq!(proxy.health_of(target.address).0, "draining");
+    client.assert_closed();
+    let record = proxy.log_line();
+    assert_eq!(record["elb_status_code"], 101);
+    assert_eq!(record["reason"], "target_deregistered");
+}
+
+#[test]
 fn a_deregistered_target_finishes_its_requests() {
     let gate = Gate::default();
     let held = gate.clone();

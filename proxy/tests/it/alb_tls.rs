@@ -13,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, SignatureScheme, StreamOwned};
 
 use super::harness::client::get;
+use super::harness::http2::{self, Http2};
 use super::harness::tls::{
     Identity, SITE, client_config, client_config_as, write_authority, write_certificate,
     write_certificates, write_revocation_list,
@@ -124,6 +125,24 @@ fn a_verified_client_is_told_of_in_five_fields() {
         *identity.certificate.der()
     );
     assert!(field("").is_empty());
+}
+
+#[tokio::test]
+async fn a_verified_client_of_http2_is_told_of_too() {
+    let target = Target::saying("well");
+    let proxy = asking(&target, VERIFY);
+    let identity = Identity::of_authority(|_| ());
+    let client = Http2::connect_showing(proxy.address(), &identity).await;
+    let forged = http::Request::get("https://example.com/")
+        .header("x-amzn-mtls-clientcert-subject", "CN=admin")
+        .body(http2::empty());
+    let answer = client.send(forged.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let seen = target.only_request();
+    assert_eq!(
+        seen.all("X-Amzn-Mtls-Clientcert-Subject"),
+        ["CN=client.test"]
+    );
 }
 
 #[test]
@@ -350,6 +369,12 @@ fn certificate_files_that_change_are_taken_over_and_bad_ones_are_not() {
     proxy.wait_for_metric(refused, 2);
     assert_eq!(shown(&proxy), second);
     assert_eq!(old.get("/").status(), 200, "connections go on");
+
+    // Nor does what has expired take the place of what has not.
+    let expired = Identity::of_authority(|params| params.not_after = date_time_ymd(2024, 1, 1));
+    expired.write(&directory, "site");
+    proxy.wait_for_metric(refused, 3);
+    assert_eq!(shown(&proxy), second);
 }
 
 #[test]

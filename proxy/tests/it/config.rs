@@ -10,13 +10,15 @@ use lintel_proxy::action::{Action, ContentType, FixedResponse, Forward, Redirect
 use lintel_proxy::config::{self, Loaded};
 use lintel_proxy::http1::RequestHead;
 use lintel_proxy::model::{
-    Algorithm, CertificateFiles, Discovery, ListenerProtocol, LogFormat, LogPath, LogSettings,
-    Matcher, ProtocolVersion, Retry, Stickiness, TargetProtocol, TargetSettings,
+    Algorithm, CertificateFiles, DesyncMitigationMode, Discovery, ForwardedFor,
+    HealthCheckProtocol, ListenerProtocol, LogFormat, LogPath, LogSettings, Matcher,
+    ProtocolVersion, Retry, Stickiness, TargetProtocol, TargetSettings,
 };
 use lintel_proxy::rule::RuleInput;
 use proptest::prelude::*;
 
 mod limits;
+mod quotas;
 mod refused;
 mod warnings;
 
@@ -92,8 +94,43 @@ fn keys_left_out_have_the_defaults_of_the_reference() {
     );
     assert_eq!(settings.client_keep_alive, Duration::from_secs(3600));
     assert!(settings.enable_http2);
-    assert_eq!(settings.access_logs, None);
+    assert_eq!(
+        settings.desync_mitigation_mode,
+        DesyncMitigationMode::Defensive
+    );
+    let headers = settings.request_headers;
+    assert_eq!(
+        headers.forwarded_for,
+        ForwardedFor::Append { port: false },
+        "without the client's port"
+    );
+    assert!(!headers.drop_invalid && !headers.preserve_host);
+    assert!(!headers.tls_version_and_cipher_suite);
+    let logs = [
+        settings.access_logs,
+        settings.connection_logs,
+        settings.health_check_logs,
+    ];
+    assert!(logs.iter().all(Option::is_none));
+    assert_eq!(settings.availability_zone, None);
 
+    let [listener] = model.listeners.as_slice() else {
+        panic!("one listener")
+    };
+    assert_eq!(
+        (listener.addresses.as_slice(), listener.port),
+        ([IpAddr::from([0, 0, 0, 0])].as_slice(), 80)
+    );
+    assert_eq!(listener.protocol, ListenerProtocol::Http);
+    assert_eq!(
+        listener.rules.default_action(),
+        &Action::Forward(Forward::to(0))
+    );
+}
+
+#[test]
+fn keys_of_groups_left_out_have_the_defaults_of_the_reference() {
+    let Loaded { model, .. } = loaded(SMALLEST, Path::new("f.toml"));
     let [group] = model.target_groups.as_slice() else {
         panic!("one group")
     };
@@ -121,6 +158,7 @@ fn keys_left_out_have_the_defaults_of_the_reference() {
     assert_eq!(group.targets, [target]);
     let check = &group.health_check;
     assert_eq!((check.path.as_str(), check.port), ("/", None));
+    assert_eq!(check.protocol, HealthCheckProtocol::Http);
     assert_eq!(
         (check.interval, check.timeout),
         (Duration::from_secs(30), Duration::from_secs(5))
@@ -130,19 +168,6 @@ fn keys_left_out_have_the_defaults_of_the_reference() {
     let empty = SMALLEST.replace("port = 8000", "port = 8000\nhealth_check = {}");
     let empty = loaded(&empty, Path::new("f.toml")).model;
     assert_eq!(empty.target_groups[0].health_check, *check);
-
-    let [listener] = model.listeners.as_slice() else {
-        panic!("one listener")
-    };
-    assert_eq!(
-        (listener.addresses.as_slice(), listener.port),
-        ([IpAddr::from([0, 0, 0, 0])].as_slice(), 80)
-    );
-    assert_eq!(listener.protocol, ListenerProtocol::Http);
-    assert_eq!(
-        listener.rules.default_action(),
-        &Action::Forward(Forward::to(0))
-    );
 }
 
 #[test]
@@ -261,6 +286,7 @@ fn the_example_file_says_what_its_comments_say() {
             host,
             head: &head,
             peer,
+            drop_invalid: false,
         })
     };
     assert_eq!(selected("www.example.com", "/api/x").priority, 10);

@@ -161,6 +161,48 @@ async fn content_of_a_204_goes_nowhere() {
 }
 
 #[tokio::test]
+async fn a_stream_that_its_target_refuses_is_opened_elsewhere() {
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let address = raw(None, move |_, mut respond| {
+        let nth = counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Box::pin(async move {
+            // The second and the fourth.
+            if nth % 2 == 1 {
+                return respond.send_reset(h2::Reason::REFUSED_STREAM);
+            }
+            let _ = respond.send_response(Response::new(()), true);
+        })
+    });
+    let (_health, proxy) = behind(address, "HTTP2");
+    let client = Http2::connect(proxy.address()).await;
+    assert_eq!(client.get("/").await.0, 200);
+    // Whatever its method, as it was not looked at; but not for ever.
+    for method in ["GET", "POST"] {
+        let answer = client.send(request(method, "/", empty())).await.unwrap();
+        assert_eq!(answer.status(), 200, "{method}");
+    }
+    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 5);
+    let opened = proxy.metric("new_connection_count_total{side=\"target\"}");
+    assert_eq!(opened, 3, "each on a connection of its own");
+}
+
+#[tokio::test]
+async fn nothing_is_switched_over_http2() {
+    let address = raw(None, |_, mut respond| {
+        Box::pin(async move {
+            let switching = Response::builder().status(101).body(()).unwrap();
+            let _ = respond.send_informational(switching);
+            let _ = respond.send_response(Response::new(()), true);
+        })
+    });
+    let (_health, proxy) = behind(address, "HTTP2");
+    let client = Http2::connect(proxy.address()).await;
+    assert_eq!(client.get("/").await.0, 502);
+    assert_eq!(proxy.log_line()["reason"], "target_unexpected_upgrade");
+}
+
+#[tokio::test]
 async fn head_and_304_with_a_length_pass() {
     let address = raw(None, |request, mut respond| {
         Box::pin(async move {

@@ -198,8 +198,8 @@ fn a_client_that_resets_an_upload_that_nobody_takes_is_noticed() {
     let left = Instant::now();
     let line = proxy.log_line();
     assert!(left.elapsed() < SOON, "after {:?}", left.elapsed());
-    assert_eq!(line["elb_status_code"], 460);
-    assert_eq!(line["reason"], "client_closed");
+    assert_eq!(line["elb_status_code"], 400);
+    assert_eq!(line["reason"], "request_body_incomplete");
     gate.open();
 }
 

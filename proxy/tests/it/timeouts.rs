@@ -278,6 +278,22 @@ fn a_connection_past_its_age_ends_with_its_next_answer() {
 }
 
 #[test]
+fn the_age_is_the_one_that_held_when_the_connection_was_made() {
+    let target = Target::saying("app");
+    let setup = Setup::to([target.address]);
+    let proxy = setup.clone().with("client_keep_alive = 0.3").start();
+    let mut short = proxy.connect();
+    let born = Instant::now();
+    assert_eq!(short.get("/").status(), 200);
+    proxy.reload(&setup.with("client_keep_alive = 60")).unwrap();
+    let mut long = proxy.connect();
+    assert_eq!(long.get("/").status(), 200);
+    std::thread::sleep(Duration::from_millis(400).saturating_sub(born.elapsed()));
+    assert_eq!(short.get("/").field("connection"), Some("close"));
+    assert_eq!(long.get("/").field("connection"), None);
+}
+
+#[test]
 fn idle_connections_to_targets_are_closed() {
     let target = Target::saying("app");
     let proxy = behind(&target, &["idle_timeout"]);

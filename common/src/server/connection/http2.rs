@@ -59,27 +59,22 @@ async fn until_end<H: Handler>(
     options: &Options,
     shutdown: &Shutdown,
 ) -> Result<(), Cut> {
-    let called = Cell::new(false);
-    let mut driver = pin!(drive(stream, handler, connection, options, &called));
-    let last_call = async {
-        let too_old = async {
-            match options.client_keep_alive {
-                Some(age) => tokio::time::sleep_until(connection.accepted_at + age).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = shutdown.requested() => {}
-            () = too_old => {}
+    let (called, old) = (Cell::new(false), Cell::new(false));
+    let mut driver = pin!(drive(stream, handler, connection, options, &called, &old));
+    let too_old = async {
+        match options.client_keep_alive {
+            Some(age) => tokio::time::sleep_until(connection.accepted_at + age).await,
+            None => std::future::pending().await,
         }
     };
-    let mut last_call = pin!(last_call);
+    let (mut last_call, mut too_old) = (pin!(shutdown.requested()), pin!(too_old));
     let mut watchdog = Watchdog::new(options, shutdown.clone());
     loop {
         // The driver last: it hears of a last call in the same turn.
         tokio::select! {
             biased;
             () = &mut last_call, if !called.get() => called.set(true),
+            () = &mut too_old, if !old.get() => old.set(true),
             next = watchdog.next(&connection.activity) => match next {
                 Next::Expired => return Err(Cut::Shutdown),
                 // The client was told, and has not said that it understood.
@@ -115,6 +110,7 @@ async fn drive<H: Handler>(
     connection: &Rc<Connection>,
     options: &Options,
     called: &Cell<bool>,
+    old: &Cell<bool>,
 ) -> Result<(), h2::Error> {
     let mut builder = h2::server::Builder::new();
     builder
@@ -147,6 +143,10 @@ async fn drive<H: Handler>(
             }
             match ready!(requests.poll_accept(cx)) {
                 Some(Ok((request, answer))) => {
+                    if old.get() {
+                        // One more is taken, as over HTTP/1.1.
+                        called.set(true);
+                    }
                     let ongoing = connection.activity.begin();
                     Rc::clone(&handler).http2(request, answer, Rc::clone(connection), ongoing);
                 }

@@ -25,6 +25,28 @@ fn the_name_chooses_the_certificate() {
 }
 
 #[test]
+fn without_alternative_names_the_common_name_counts() {
+    let default = ecdsa(&["default.test"]);
+    let common = |name: &'static str| {
+        move |params: &mut CertificateParams| {
+            let subject = &mut params.distinguished_name;
+            subject.push(rcgen::DnType::CommonName, name);
+        }
+    };
+    let old = certificate(Key::Ecdsa, &[], common("Old.test"));
+    let new = certificate(Key::Ecdsa, &["new.test"], common("forgotten.test"));
+    let config = server(&[&default, &old, &new], DEFAULT, true);
+    for (name, expected) in [
+        ("old.test", &old),
+        ("new.test", &new),
+        ("forgotten.test", &default),
+    ] {
+        let leaf = Client::default().connect(&config, name).unwrap().leaf;
+        assert_eq!(leaf, expected.cert[0], "{name}");
+    }
+}
+
+#[test]
 fn the_default_takes_no_part_in_the_choice_by_name() {
     let default = ecdsa(&["shop.test"]);
     let rsa = certificate(Key::Rsa, &["*.test"], |_| ());

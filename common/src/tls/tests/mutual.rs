@@ -40,6 +40,14 @@ fn a_chain_of_four_is_the_deepest_that_is_verified() {
             .map(|error| client_certificate_failure(&error));
         let expected = (between > 2).then_some("ClientCertMaxChainDepthExceeded");
         assert_eq!(failure, expected, "{between} between it and the root");
+        let root = issuers[0].der().clone();
+        let with_root = [chain, vec![root]].concat();
+        let verified = verifier.verify_client_cert(leaf.der(), &with_root, UnixTime::now());
+        assert_eq!(
+            verified.is_ok(),
+            between <= 2,
+            "{between} and the root shown"
+        );
         issuers.push(next.unwrap());
     }
 }

@@ -245,6 +245,10 @@ fn trace_ids_are_made_or_merged() {
             "Self=1-x-y;Root=1-a-b;App=me",
             "Self=1-00001234-000000000000000000000abc;Root=1-a-b;App=me",
         ),
+        (
+            "Self=1-x-y;App=me",
+            "Self=1-00001234-000000000000000000000abc;App=me",
+        ),
         ("App=me", "Root=1-00001234-000000000000000000000abc;App=me"),
     ] {
         let line = ("x-amzn-trace-id", received);
@@ -268,6 +272,12 @@ fn in_a_head_of_more_than_7_kib_the_trace_id_is_replaced() {
         assert_eq!(merged.contains("Root=1-a-b"), kept, "{merged}");
         assert_eq!(merged.starts_with("Root=1-00001234-"), !kept, "{merged}");
     }
+    let path = format!("/{}", "x".repeat(8 * 1024));
+    let text = format!("GET {path} HTTP/1.1\r\nHost: a\r\nX-Amzn-Trace-Id: Root=1-a-b\r\n\r\n");
+    let (head, _) = RequestHead::read(text.as_bytes()).unwrap().unwrap();
+    let mut merged = Vec::new();
+    trace_id(&head, 0x1234, 0xabc, &mut merged);
+    assert!(merged.starts_with(b"Self="), "a long path is no field");
 }
 
 #[test]

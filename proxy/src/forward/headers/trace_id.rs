@@ -2,15 +2,15 @@
 
 use crate::http1::{Name, RequestHead};
 
-/// Bytes of a head up to which what a client sent is kept.
+/// Bytes of a head, its path and query aside, up to which what a client sent is kept.
 const MOST: usize = 7 * 1024;
 
-/// `Root=1-TIME-RANDOM`, or what the client sent with a `Self` of ours in front, in place of any other `Self`. In a large
-/// head it is replaced as a whole.
+/// `Root=1-TIME-RANDOM`, or what the client sent with an id of ours in front: a `Self`, in place of any other, or a `Root`
+/// where it sent neither. Among large header fields it is replaced as a whole.
 pub fn trace_id(head: &RequestHead, now: u64, random: u128, merged: &mut Vec<u8>) {
     let received = head.fields().get(Name::XAmznTraceId);
     let received = received
-        .filter(|_| head.wire_size() <= MOST)
+        .filter(|_| head.wire_size().saturating_sub(head.path_and_query().len()) <= MOST)
         .unwrap_or_default();
     if received.is_empty() {
         merged.extend_from_slice(b"Root=1-");
@@ -22,8 +22,9 @@ pub fn trace_id(head: &RequestHead, now: u64, random: u128, merged: &mut Vec<u8>
             .map(<[u8]>::trim_ascii)
             .filter(|part| !part.is_empty())
     };
-    let has_root = parts().any(|part| part.starts_with(b"Root="));
-    merged.extend_from_slice(if has_root { b"Self=1-" } else { b"Root=1-" });
+    let is_id = |part: &[u8]| part.starts_with(b"Root=") || part.starts_with(b"Self=");
+    let has_id = parts().any(is_id);
+    merged.extend_from_slice(if has_id { b"Self=1-" } else { b"Root=1-" });
     write_id(now, random, merged);
     for part in parts().filter(|part| !part.starts_with(b"Self=")) {
         merged.push(b';');

@@ -52,6 +52,7 @@ struct Connection {
     stalled: Cell<usize>,
     /// It takes no more streams: it has ended, is ending, or did not answer.
     retired: Cell<bool>,
+    opened: Instant,
     /// Without a stream it may be kept until then.
     until: Cell<Instant>,
     _active: GaugeGuard,
@@ -73,24 +74,25 @@ impl Connections {
         }
     }
 
-    /// A connection with room for a stream, and whether it was there already. `fresh` asks for a new one.
+    /// A connection with room for a stream, and whether it was there already. One from before `opened_after` will not do:
+    /// those who want a new one all at once share what they open.
     pub(super) async fn get(
         &self,
         forwarder: &Forwarder<'_>,
         target: &Target,
-        fresh: bool,
+        opened_after: Option<Instant>,
     ) -> Result<(Held, bool), GatewayError> {
         let idle_timeout = forwarder.settings.idle_timeout;
         let endpoint = forwarder.endpoint(target);
         let of = Rc::clone(self.of.borrow_mut().entry(endpoint).or_default());
-        if !fresh && let Some(held) = of.take(idle_timeout) {
+        if let Some(held) = of.take(idle_timeout, opened_after) {
             return Ok((held, true));
         }
         let limit = forwarder.settings.connect_timeout;
         let turn = timeout(limit, of.connecting.lock()).await;
         let _turn = turn.map_err(|_| GatewayError::TargetConnectTimeout)?;
         // Somebody else may have made one meanwhile.
-        if !fresh && let Some(held) = of.take(idle_timeout) {
+        if let Some(held) = of.take(idle_timeout, opened_after) {
             return Ok((held, true));
         }
         let stream = Box::pin(forwarder.connect(endpoint.address)).await?;
@@ -125,6 +127,7 @@ impl Connections {
             streams: Cell::new(0),
             stalled: Cell::new(0),
             retired: Cell::new(false),
+            opened: Instant::now(),
             until: Cell::new(Instant::now()),
             _active: GaugeGuard::new(&self.metrics.active_target_connections),
         });
@@ -167,13 +170,14 @@ impl Connections {
 }
 
 impl Endpoints {
-    fn take(&self, idle_timeout: Duration) -> Option<Held> {
+    fn take(&self, idle_timeout: Duration, opened_after: Option<Instant>) -> Option<Held> {
         let open = self.open.borrow();
         let has_room = |connection: &&Rc<Connection>| {
             let most = connection.sender.current_max_send_streams();
             // A stalled upload may hold all that its target takes on this connection: others shall not wait behind it.
             let stalled = connection.stalled.get() > 0;
-            !connection.retired.get() && !stalled && connection.streams.get() < most
+            let new = opened_after.is_none_or(|after| connection.opened > after);
+            new && !connection.retired.get() && !stalled && connection.streams.get() < most
         };
         let found = open.iter().find(has_room)?;
         Some(Held::new(found, idle_timeout))

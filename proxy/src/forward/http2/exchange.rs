@@ -145,6 +145,10 @@ impl Http2Exchange {
                 return Err(ours(GatewayError::TargetMalformedResponse));
             }
             let (parts, ()) = interim.into_parts();
+            // RFC 9113 8.6: HTTP/2 has no such thing.
+            if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+                return Err(ours(GatewayError::TargetUnexpectedUpgrade));
+            }
             if parts.status != StatusCode::CONTINUE
                 && let Ok(head) = ResponseHead::from_http(&parts, &self.method, true)
             {

@@ -87,7 +87,7 @@ async fn the_request_is_the_albs() {
     .await;
     assert_eq!(probe(address, &patient(), None).await.outcome, PASS);
     let expected = format!(
-        "GET /health?deep=1 HTTP/1.1\r\nHost: {address}\r\nUser-Agent: ELB-HealthChecker/2.0\r\nConnection: close\r\n\r\n"
+        "GET /health?deep=1 HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\r\n"
     );
     assert_eq!(String::from_utf8(asked.await.unwrap()).unwrap(), expected);
 }

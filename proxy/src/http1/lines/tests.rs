@@ -15,11 +15,12 @@ fn end(input: &[u8], block: Block) -> Result<Option<usize>, Malformed> {
     let mut lines = Lines::new(input, block);
     let unfinished = lines.clone().are_unfinished();
     let first = match block {
-        Block::Trailers => Ok(None),
-        Block::RequestHead | Block::ResponseHead => lines.first(),
+        Block::Trailers => Ok(true),
+        Block::RequestHead | Block::ResponseHead => lines.first().map(|line| line.is_some()),
     };
     let end = loop {
-        match first.and_then(|_| lines.next()) {
+        let next = first.and_then(|is_there| if is_there { lines.next() } else { Ok(None) });
+        match next {
             Ok(Some(line)) if line.text.is_empty() => break Ok(Some(lines.end())),
             Ok(Some(_)) => {}
             Ok(None) => break Ok(None),

@@ -345,10 +345,10 @@ impl Client for ClientConnection {
         }
         if !self.has_whole_request() {
             // Whoever takes its body sees its end; here it may be that nobody does.
-            return if self.wire.is_reset(cx) {
-                Poll::Ready(GatewayError::ClientClosed)
-            } else {
-                Poll::Pending
+            return match self.wire.is_reset(cx) {
+                true if self.answering => Poll::Ready(GatewayError::ClientClosed),
+                true => Poll::Ready(GatewayError::RequestBodyIncomplete),
+                false => Poll::Pending,
             };
         }
         if ready!(self.wire.poll_ended(cx, &self.buffers)).is_err() {

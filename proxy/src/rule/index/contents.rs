@@ -72,7 +72,7 @@ impl Contents {
             Text::Path => self.found_in(&subject.path),
             Text::Host => self.found_in(subject.host),
             Text::Field(name) => {
-                header_values(subject.head, name).fold(0, |all, value| all | self.found_in(&value))
+                header_values(subject, name).fold(0, |all, value| all | self.found_in(&value))
             }
         }
     }

@@ -141,7 +141,7 @@ proptest! {
         let never = vec![Condition::HttpRequestMethod(vec!["NEVER".to_owned()])];
         let table = table(std::iter::repeat_n(never, others).chain(rules));
         for (host, head, peer) in &requests {
-            let request = RuleInput { host, head, peer: *peer };
+            let request = RuleInput { host, head, peer: *peer, drop_invalid: false };
             let found = table.select(&request).priority;
             prop_assert_eq!(found, scanned(&table, &request), "{:?}", request);
             let trials = table.trials(&request);
@@ -179,6 +179,7 @@ fn rules_that_differ_in_anything_are_told_apart() {
         host,
         head: &head,
         peer,
+        drop_invalid: false,
     };
     let kinds: [&dyn Fn(u32) -> Vec<Condition>; 12] = [
         &|n| vec![Condition::path_pattern([&*format!("/{n}/*")])],

@@ -29,6 +29,44 @@ async fn a_connection_that_breaks_is_replaced() {
 }
 
 #[tokio::test]
+async fn requests_that_are_sent_again_at_once_share_a_connection() {
+    const REQUESTS: usize = 50;
+    let seen = std::sync::atomic::AtomicUsize::new(0);
+    let target = Http2Target::answering(move |_| {
+        let nth = seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Box::pin(async move {
+            if (1..=REQUESTS).contains(&nth) {
+                std::future::pending::<()>().await;
+            }
+            Response::new(full("well"))
+        })
+    });
+    let health = Target::saying("well");
+    let proxy = Setup::to([target.address])
+        .https()
+        .with("workers = 1")
+        .group("protocol_version = 'HTTP2'")
+        .group(&format!(
+            "health_check = {{ port = {}, interval = 30, protocol = 'HTTP' }}",
+            health.address.port()
+        ))
+        .start_unhealthy();
+    let client = Http2::connect(proxy.address()).await;
+    assert_eq!(client.get("/").await.0, 200, "the connection is there");
+    let asking = futures_util::future::join_all((0..REQUESTS).map(|_| client.get("/")));
+    let breaking = async {
+        while target.requests().len() <= REQUESTS {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        target.break_off();
+    };
+    let (answers, ()) = tokio::join!(asking, breaking);
+    assert!(answers.iter().all(|(status, _)| *status == 200));
+    let opened = proxy.metric("new_connection_count_total{side=\"target\"}");
+    assert!(opened <= 3, "{opened} connections");
+}
+
+#[tokio::test]
 async fn a_response_that_breaks_off_is_a_reset_stream() {
     let target = Http2Target::answering(|_| {
         Box::pin(async {

@@ -177,9 +177,69 @@ const NUMBERS: &[(&str, &str, u32, u32, &str)] = &[
     ),
 ];
 
+/// The same of health checks.
+const HEALTH_CHECK_NUMBERS: &[(&str, &str, u32, u32, &str)] = &[
+    (
+        "health_check = { interval = NUMBER }",
+        "health_check.interval",
+        300,
+        301,
+        "is out of range; write 5 to 300 seconds",
+    ),
+    (
+        "health_check = { interval = 300, timeout = NUMBER }",
+        "health_check.timeout",
+        120,
+        121,
+        "is out of range; write 2 to 120 seconds",
+    ),
+    (
+        "health_check = { timeout = NUMBER }",
+        "health_check.timeout",
+        30,
+        31,
+        "is longer than the interval; write at most 30 seconds, or a longer interval",
+    ),
+    (
+        "health_check = { healthy_threshold = NUMBER }",
+        "health_check.healthy_threshold",
+        10,
+        11,
+        "is out of range; write 1 to 10",
+    ),
+    (
+        "health_check = { unhealthy_threshold = NUMBER }",
+        "health_check.unhealthy_threshold",
+        10,
+        11,
+        "is out of range; write 1 to 10",
+    ),
+    (
+        "health_check = { port = NUMBER }",
+        "health_check.port",
+        65_535,
+        65_536,
+        "is out of range; write 1 to 65535",
+    ),
+];
+
+#[test]
+fn a_health_checks_path_has_1024_characters_at_most() {
+    let with = |length: usize| {
+        let path = format!("/{}", "x".repeat(length - 1));
+        let line = format!("health_check = {{ path = '{path}' }}");
+        SMALLEST.replace("targets", &format!("{line}\ntargets"))
+    };
+    assert_eq!(findings(&with(1024)), [""; 0]);
+    refused(
+        &with(1025),
+        "f.toml:4:25: error: target_group[0].health_check.path: is 1025 characters long; write at most 1024",
+    );
+}
+
 #[test]
 fn numbers_of_target_groups_are_in_the_ranges_of_an_alb() {
-    for (line, key, good, bad, why) in NUMBERS {
+    for (line, key, good, bad, why) in NUMBERS.iter().chain(HEALTH_CHECK_NUMBERS) {
         let with = |number: &u32| {
             let line = line.replace("NUMBER", &number.to_string());
             SMALLEST.replace("targets", &format!("{line}\ntargets"))

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -29,6 +30,19 @@ pub struct Http2 {
 impl Http2 {
     pub async fn connect(address: SocketAddr) -> Self {
         Self::connect_with_window(address, 1024 * 1024).await
+    }
+
+    /// As a client that shows a certificate.
+    pub async fn connect_showing(address: SocketAddr, identity: &tls::Identity) -> Self {
+        let config = tls::client_config_as(identity, &["h2"]);
+        let stream = connect_with(address, config).await;
+        let (sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+        Self {
+            sender,
+            driver: tokio::spawn(driver),
+        }
     }
 
     /// `window`: bytes of a response that may be on their way without having been read.
@@ -61,9 +75,16 @@ impl Http2 {
 
 /// A connection on which both sides are to speak HTTP/2.
 pub async fn connect(address: SocketAddr) -> TlsStream<TcpStream> {
+    connect_with(address, tls::client_config(&["h2", "http/1.1"])).await
+}
+
+async fn connect_with(
+    address: SocketAddr,
+    config: Arc<rustls::ClientConfig>,
+) -> TlsStream<TcpStream> {
     let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("example.com").unwrap();
-    let connector = tokio_rustls::TlsConnector::from(tls::client_config(&["h2", "http/1.1"]));
+    let connector = tokio_rustls::TlsConnector::from(config);
     let stream = connector.connect(name, stream).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     stream

@@ -20,28 +20,47 @@ pub fn free_address() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
+/// Forwards everything to the target, and listens there.
+pub fn listening(target: &Target) -> (Setup, SocketAddr) {
+    let address = free_address();
+    let listener = format!(
+        "[[listener]]\naddress = '127.0.0.1'\nport = {}\nprotocol = 'HTTP'\n\
+         default_action = {{ type = 'forward', target_group = 'app' }}",
+        address.port()
+    );
+    (Setup::to([target.address]).more(&listener), address)
+}
+
 impl Program {
     /// One that forwards everything to the target, and where it listens.
     pub fn in_front_of(target: &Target) -> (Self, SocketAddr) {
-        let address = free_address();
-        let listener = format!(
-            "[[listener]]\naddress = '127.0.0.1'\nport = {}\nprotocol = 'HTTP'\n\
-             default_action = {{ type = 'forward', target_group = 'app' }}",
-            address.port()
-        );
-        let setup = Setup::to([target.address]).more(&listener);
+        let (setup, address) = listening(target);
         let program = Self::start(&setup, Stdio::null());
         until("the listener", || TcpStream::connect(address).is_ok());
         (program, address)
     }
 
     pub fn start(setup: &Setup, stderr: Stdio) -> Self {
+        let program = Command::new(env!("CARGO_BIN_EXE_lintel-proxy"));
+        Self::start_as(program, setup, stderr)
+    }
+
+    /// That may have so many files open.
+    pub fn with_descriptors(descriptors: usize, setup: &Setup) -> Self {
+        let mut program = Command::new("prlimit");
+        program
+            .arg(format!("--nofile={descriptors}:{descriptors}"))
+            .arg(env!("CARGO_BIN_EXE_lintel-proxy"));
+        Self::start_as(program, setup, Stdio::null())
+    }
+
+    fn start_as(mut program: Command, setup: &Setup, stderr: Stdio) -> Self {
         let directory = tempfile::tempdir().unwrap();
         write_certificates(directory.path());
         let admin = free_address();
         let setup = setup.clone().with(&format!("admin = '{admin}'"));
         std::fs::write(directory.path().join("lintel-proxy.toml"), setup.text()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_lintel-proxy"))
+        let child = program
             .arg("run")
             .current_dir(directory.path())
             .stdout(Stdio::null())

@@ -1,6 +1,6 @@
 //! A certificate authority made at the start, two sites under it, and clients that trust it.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, ServerConfig,
-    SignatureScheme, StreamOwned,
+    ServerConnection, SignatureScheme, StreamOwned,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -92,20 +92,13 @@ impl TlsFront {
         key: &KeyPair,
         protocols: &[&str],
     ) -> Self {
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
+        let mut config = server_config(certificate, key);
         config.alpn_protocols = protocols
             .iter()
             .map(|name| name.as_bytes().to_vec())
             .collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let asked_for = Arc::<Mutex<Vec<_>>>::default();
@@ -146,6 +139,43 @@ impl TlsFront {
     }
 }
 
+fn server_config(certificate: &Certificate, key: &KeyPair) -> ServerConfig {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap()
+}
+
+pub type ServerStream = StreamOwned<ServerConnection, TcpStream>;
+
+/// Speaks TLS as the script says, which is given each connection with its number. Its certificate is the authority's, for
+/// 127.0.0.1.
+pub fn scripted(
+    script: impl Fn(usize, ServerStream) -> std::io::Result<()> + Send + Sync + 'static,
+) -> SocketAddr {
+    let key = KeyPair::generate().unwrap();
+    let certificate = certificate_params(&["127.0.0.1"]).signed_by(&key, authority());
+    let config = Arc::new(server_config(&certificate.unwrap(), &key));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let script = Arc::new(script);
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let (config, script) = (Arc::clone(&config), Arc::clone(&script));
+            std::thread::spawn(move || {
+                let session = ServerConnection::new(config).unwrap();
+                // What a client does to it is for the test to see.
+                let _ = script(number, StreamOwned::new(session, stream.unwrap()));
+            });
+        }
+    });
+    address
+}
+
 /// Addresses are names too.
 fn certificate_params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
@@ -154,20 +184,33 @@ fn certificate_params(names: &[&str]) -> CertificateParams {
 /// A client that shows a certificate: signed by the authority and changed so, or by nobody.
 pub struct Identity {
     pub certificate: Certificate,
+    /// What is shown behind its own.
+    pub chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
 }
 
 impl Identity {
     pub fn of_authority(change: impl FnOnce(&mut CertificateParams)) -> Self {
-        let key = KeyPair::generate().unwrap();
+        Self::with_key(KeyPair::generate().unwrap(), change)
+    }
+
+    pub fn with_key(key: KeyPair, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let certificate = Self::params(change).signed_by(&key, authority()).unwrap();
-        Self { certificate, key }
+        Self {
+            certificate,
+            chain: Vec::new(),
+            key,
+        }
     }
 
     pub fn self_signed(change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = Self::params(change).self_signed(&key).unwrap();
-        Self { certificate, key }
+        Self {
+            certificate,
+            chain: Vec::new(),
+            key,
+        }
     }
 
     /// `FILE.pem` and `FILE.key`.
@@ -249,7 +292,8 @@ pub fn client_config(protocols: &[&str]) -> Arc<ClientConfig> {
 pub fn client_config_as(identity: &Identity, protocols: &[&str]) -> Arc<ClientConfig> {
     let key = PrivateKeyDer::try_from(identity.key.serialize_der()).unwrap();
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let chain = vec![identity.certificate.der().clone()];
+    let own = [identity.certificate.der().clone()];
+    let chain = [own.as_slice(), &identity.chain].concat();
     let certified = CertifiedKey::from_der(chain, key, &provider).unwrap();
     let mut config = (*client_config(protocols)).clone();
     config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
