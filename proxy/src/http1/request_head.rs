@@ -91,9 +91,7 @@ impl RequestHead {
             .map(|authority| fields.append(authority.as_str()));
         let path = uri.path();
         let path = match (&parts.method, uri.path_and_query()) {
-            (&Method::CONNECT, None) => "",
             (&Method::OPTIONS, None) => "*",
-            _ if path.is_empty() => "/",
             _ => path,
         };
         let path = fields.append(path);
@@ -180,8 +178,11 @@ impl RequestHead {
     /// Whether path and query could have come over HTTP/1.1. False only for a head that came as HTTP types: what these
     /// take is wider.
     pub fn has_plain_target(&self) -> bool {
-        let text = self.path_and_query();
-        target::is_path_and_query(text) && (text != "*" || self.method == Method::OPTIONS)
+        match self.path_and_query() {
+            "" => self.method == Method::CONNECT,
+            "*" => self.method == Method::OPTIONS,
+            text => target::is_path_and_query(text),
+        }
     }
 
     pub fn into_fields(self) -> Fields {

@@ -222,4 +222,15 @@ fn http_types_without_a_path() {
     let head = from_http(request, Length::Empty);
     assert_eq!(head.scheme(), Some("ftp"));
     assert!(!head.has_plain_target());
+    for (method, is_plain) in [
+        (Method::GET, false),
+        (Method::OPTIONS, false),
+        (Method::CONNECT, true),
+    ] {
+        let mut request = http::Request::new(());
+        *request.method_mut() = method;
+        *request.uri_mut() = http::Uri::from_parts(http::uri::Parts::default()).unwrap();
+        let head = from_http(request, Length::Empty);
+        assert_eq!((head.path(), head.has_plain_target()), ("", is_plain));
+    }
 }
