@@ -87,9 +87,11 @@ impl Listener {
         if !self.current().0.relays_trailers() {
             client.keep_trailers(&head);
         }
-        let not_plain = (!head.has_plain_target()).then_some(GatewayError::MalformedRequest);
+        let malformed = !head.has_plain_target() || client::has_padded_value(&parts.headers);
         self.crew.employ(Http2Request {
-            refused: length.err().or(not_plain),
+            refused: length
+                .err()
+                .or(malformed.then_some(GatewayError::MalformedRequest)),
             listener: Rc::clone(&self),
             head,
             client,

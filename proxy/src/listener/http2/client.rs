@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::{Response, StatusCode, request};
 use lintel_common::server::{Connection, Ongoing};
 use tokio::time::Instant;
@@ -73,6 +73,15 @@ pub(super) fn length(parts: &request::Parts, body: &RecvStream) -> Result<Length
         }
         (Some(_), Some(_)) => Err(GatewayError::MalformedRequest),
     }
+}
+
+/// Whether a value begins or ends with a blank, which h2 lets pass and RFC 9113 8.2.1 does not.
+pub(super) fn has_padded_value(headers: &HeaderMap) -> bool {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    headers
+        .values()
+        .map(HeaderValue::as_bytes)
+        .any(|value| is_blank(value.first()) || is_blank(value.last()))
 }
 
 impl Http2Client {
