@@ -40,6 +40,7 @@ mod http1_endings;
 mod http1_targets;
 mod http2;
 mod http2_endings;
+mod http2_frames;
 mod http2_limits;
 mod logs;
 mod memory;
