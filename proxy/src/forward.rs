@@ -174,7 +174,7 @@ impl Forwarder<'_> {
                     failed = error;
                 }
                 Why::Failed { failure, reused } => {
-                    let replay = reused
+                    let replay = (reused || failure.unsent)
                         && opened_after.is_none()
                         && retry == Retry::Safe
                         && client.is_untouched()

@@ -100,6 +100,18 @@ fn what_a_target_has_not_looked_at_is_asked_once_more_on_a_new_connection() {
 }
 
 #[test]
+fn what_is_refused_on_the_connection_that_it_opened_is_asked_once_more() {
+    let (target, streams) = raw_target(|connection, stream| match connection.nth {
+        1 => connection.send(goodbye(0, Reason::NO_ERROR)),
+        _ => well(connection, stream),
+    });
+    let (_health, proxy) = before(&target);
+    let mut client = Client::connect(&proxy);
+    assert_eq!(client.ask(&asking("POST", "/")), Answer(200));
+    assert_eq!(*streams.lock().unwrap(), [(1, 1), (2, 1)]);
+}
+
+#[test]
 fn what_is_refused_on_its_new_connection_too_is_not_asked_a_third_time() {
     let (target, streams) = raw_target(|connection, stream| match stream {
         1 if connection.nth == 1 => well(connection, stream),
