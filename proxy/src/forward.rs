@@ -126,12 +126,11 @@ impl Forwarder<'_> {
         let mut tried = Vec::new();
         let mut failed = GatewayError::NoTargets;
         self.group.budget.deposit();
-        // When replays cannot be afforded, their cause is avoided: only a connection that has been there for a while needs
-        // one.
+        // When replays cannot be afforded, their cause is avoided: a connection that has been there for a while.
         let insolvent = retry == Retry::Safe && !self.group.budget.is_solvent();
         let lately = || record.started().checked_sub(NEW);
         let mut opened_after = insolvent.then(|| lately().unwrap_or_else(Instant::now));
-        let mut replaying = false;
+        let (mut replayed, mut replaying) = (false, false);
         let mut fails_open = false;
         loop {
             let choice = match self.choose(&tried) {
@@ -174,20 +173,22 @@ impl Forwarder<'_> {
                     failed = error;
                 }
                 Why::Failed { failure, reused } => {
-                    let replay = (reused || failure.unsent)
-                        && opened_after.is_none()
+                    // What certainly was not sent costs a target nothing.
+                    let affordable = failure.unsent || (reused && !insolvent);
+                    let replay = affordable
+                        && !replayed
                         && retry == Retry::Safe
                         && client.is_untouched()
                         && may_replay(request, &failure);
+                    if failure.error == GatewayError::TargetClosed && !(replay && reused) {
+                        target.count_error();
+                    }
                     if !replay {
-                        if failure.error == GatewayError::TargetClosed {
-                            target.count_error();
-                        }
                         return Err(failure.error);
                     }
                     self.group.budget.charge();
                     opened_after = Some(Instant::now());
-                    replaying = true;
+                    (replayed, replaying) = (true, true);
                     failed = failure.error;
                     if self.bound == Some(target.address()) {
                         // A session is not given up for a connection that was merely old.

@@ -64,6 +64,7 @@ pub struct Quotas {
     pub certificates: usize,
     /// That listeners forward to.
     pub target_groups: usize,
+    /// Of those groups.
     pub targets: usize,
     pub targets_in_group: usize,
 }

@@ -159,6 +159,11 @@ impl TargetGroup {
         known
     }
 
+    /// A rule or default action forwards to it.
+    pub fn is_in_use(&self) -> bool {
+        self.registry().is_in_use()
+    }
+
     pub fn has_registered(&self, address: SocketAddr) -> bool {
         self.registry().has_registered(address)
     }

@@ -166,7 +166,8 @@ pub(super) async fn run<H: Handler>(
             .http1(established, Rc::new(connection), options, shutdown)
             .await;
     };
-    let shaken = handshake(stream, Arc::clone(&config), &options, &shutdown);
+    // In a box: it is large, and a connection without requests should not be.
+    let shaken = Box::pin(handshake(stream, Arc::clone(&config), &options, &shutdown));
     let stream = match with_shown(shaken).await {
         (Ok(stream), _) => stream,
         (Err(error), client_certificate) => {

@@ -182,7 +182,7 @@ pub fn client_certificate_failure(error: &Error) -> &'static str {
         return match error {
             Error::NoCertificatesPresented => "ClientCertRejected",
             Error::PeerIncompatible(_) => "ClientCertIncompatible",
-            // Of all that a client says in a handshake only its chain can become as long as that.
+            // Nothing else that an honest client says in a handshake becomes as long as that.
             Error::InvalidMessage(
                 InvalidMessage::HandshakePayloadTooLarge
                 | InvalidMessage::CertificatePayloadTooLarge,
@@ -240,7 +240,8 @@ impl ClientCertVerifier for Verified {
         note_shown(end_entity);
         refuse_unsupported(end_entity)?;
         let issued = intermediates.iter().filter(|one| !is_self_issued(one));
-        if issued.count() + 1 > MOST_BEFORE_ROOT {
+        // One of them may be the root, and no more: each is work for whoever looks for a way through them.
+        if issued.count() + 1 > MOST_BEFORE_ROOT || intermediates.len() > MOST_BEFORE_ROOT {
             let too_deep = CertificateError::ApplicationVerificationFailure;
             return Err(Error::InvalidCertificate(too_deep));
         }

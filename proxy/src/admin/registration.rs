@@ -102,8 +102,9 @@ fn register(
 /// What an ALB says where one more target would be too many.
 fn beyond_quota(overview: &Overview, group: &TargetGroup) -> Option<String> {
     let quotas = &overview.settings.quotas;
-    let groups = overview.groups.iter();
-    let all = groups.map(|group| group.group.registered()).sum::<usize>();
+    let groups = overview.groups.iter().map(|group| &group.group);
+    let used = groups.filter(|group| group.is_in_use());
+    let all = used.map(|group| group.registered()).sum::<usize>();
     [
         (
             "targets_per_target_group",

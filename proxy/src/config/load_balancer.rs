@@ -19,6 +19,7 @@ use crate::secret_keys::SHORTEST_SECRET;
 
 /// As many as the kernel could ever give descriptors for.
 const MOST_CONNECTIONS: u32 = 1 << 30;
+
 /// What an ALB can be told and Lintel cannot, with an ALB's defaults.
 const ONLY_DEFAULT: [(&str, bool); 4] = [
     ("enable_cross_zone_load_balancing", true),
@@ -115,8 +116,7 @@ fn settings(table: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
         ),
         max_connections: table
             .get("max_connections")
-            .and_then(|value| values::whole(&value, 1, MOST_CONNECTIONS))
-            .map(|most| most as usize),
+            .and_then(|value| max_connections(&value)),
         enable_http2: flag(table, "enable_http2", default.enable_http2),
         desync_mitigation_mode: desync_mitigation_mode(table),
         request_headers: request_headers(table),
@@ -132,6 +132,23 @@ fn settings(table: &mut Table<'_>, directory: &Path) -> LoadBalancerSettings {
             .unwrap_or_default(),
         quotas: quotas::read(table),
     }
+}
+
+fn max_connections(value: &Value<'_>) -> Option<usize> {
+    let most = values::whole(value, 1, MOST_CONNECTIONS)?;
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    if let Some(files) = files.filter(|files| u64::from(most) > files / 4 * 3) {
+        value.warn(
+            format_args!(
+                "leaves few of the {files} files that this user may open for connections to targets"
+            ),
+            format_args!(
+                "write at most {}, or raise the limit (ulimit -n, LimitNOFILE=)",
+                files / 4 * 3
+            ),
+        );
+    }
+    Some(most as usize)
 }
 
 fn desync_mitigation_mode(table: &mut Table<'_>) -> DesyncMitigationMode {

@@ -147,7 +147,9 @@ pub(super) fn hold(
     let targets = groups
         .iter()
         .map(|(place, group)| (*place, group.targets.len()));
-    TARGETS.hold(quotas, targets.clone());
+    let of_used = targets.clone().enumerate();
+    let of_used = of_used.filter(|(group, _)| used.contains(group));
+    TARGETS.hold(quotas, of_used.map(|(_, targets)| targets));
     for one in targets {
         TARGETS_IN_GROUP.hold(quotas, [one]);
     }

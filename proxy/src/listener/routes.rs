@@ -36,8 +36,8 @@ pub struct Tls {
     pub config: Arc<rustls::ServerConfig>,
     /// That its certificates are for.
     pub names: CertificateNames,
-    /// When the first of its certificates expires, in seconds of Unix time.
-    pub not_after: Option<i64>,
+    /// When each of its certificates expires, in seconds of Unix time; `None` where that cannot be read.
+    pub not_after: Vec<Option<i64>>,
     /// Where clients are asked for certificates.
     pub clients: Option<Arc<ClientCertificates>>,
 }

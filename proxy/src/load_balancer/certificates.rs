@@ -35,7 +35,7 @@ pub(super) fn make(
         .chain(&settings.additional_certificates)
         .map(|files| tls::load_certified_key(&files.chain, &files.key))
         .collect::<Result<Vec<_>, _>>()?;
-    let not_after = certificates.iter().filter_map(tls::not_after).min();
+    let not_after = certificates.iter().map(tls::not_after).collect();
     let policy = SslPolicy::by_name(&settings.ssl_policy)
         .ok_or_else(|| StartError::SslPolicy(settings.ssl_policy.clone()))?;
     let mutual = &settings.mutual_authentication;
@@ -111,13 +111,7 @@ impl Control {
                 continue;
             };
             let listener = running.address;
-            let before = running
-                .routes
-                .load()
-                .tls
-                .as_ref()
-                .and_then(|tls| tls.not_after);
-            let made = made.and_then(|tls| unless_expired(tls, before));
+            let made = made.and_then(|tls| unless_expired(tls, running.routes.load().tls.as_ref()));
             let result = if made.is_ok() { "applied" } else { "refused" };
             let counted = &self.metrics.certificate_reloads;
             counted.with_label_values(&[result]).inc();
@@ -139,12 +133,14 @@ impl Control {
     }
 }
 
-/// What has expired does not take the place of what has not.
-fn unless_expired(tls: Tls, before: Option<i64>) -> Result<Tls, StartError> {
+/// A certificate that has expired does not take the place of one that has not.
+fn unless_expired(tls: Tls, before: Option<&Tls>) -> Result<Tls, StartError> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_secs().cast_signed());
-    let expired = |not_after: Option<i64>| not_after.is_some_and(|not_after| not_after < now);
-    if expired(tls.not_after) && !expired(before) {
+    let expired = |not_after: &Option<i64>| not_after.is_some_and(|not_after| not_after < now);
+    let before = before.map_or(&[][..], |before| &before.not_after);
+    let mut both = tls.not_after.iter().zip(before);
+    if both.any(|(after, before)| expired(after) && !expired(before)) {
         return Err(StartError::ExpiredCertificate);
     }
     Ok(tls)

@@ -331,9 +331,13 @@ impl Control {
         expiry.reset();
         for running in self.listeners.values() {
             let routes = running.routes.load();
-            if let Some(not_after) = routes.tls.as_ref().and_then(|tls| tls.not_after) {
+            if let Some(not_after) = routes
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.not_after.iter().flatten().min())
+            {
                 let port = routes.port.to_string();
-                expiry.with_label_values(&[&port]).set(not_after);
+                expiry.with_label_values(&[&port]).set(*not_after);
             }
         }
         let settings = self.model.load_balancer.clone();

@@ -50,4 +50,12 @@ fn a_chain_of_four_is_the_deepest_that_is_verified() {
         );
         issuers.push(next.unwrap());
     }
+    // Nor may a client show any number of what nobody has asked for.
+    let leaf = CertificateParams::default().signed_by(&key(), &issuers[0]);
+    for roots in 0..6 {
+        let shown = vec![issuers[0].der().clone(); roots];
+        let verified =
+            verifier.verify_client_cert(leaf.as_ref().unwrap().der(), &shown, UnixTime::now());
+        assert_eq!(verified.is_ok(), roots <= 3, "{roots} roots");
+    }
 }

@@ -58,7 +58,7 @@ fn condition() -> impl Strategy<Value = Condition> {
         Pattern::case_sensitive,
         Expression::case_sensitive,
     );
-    let names = select(&["X-A", "x-b", "Cookie"][..]);
+    let names = select(&["X-A", "x-b", "x_d", "Cookie"][..]);
     let fields = (names, insensitive("[abA =;*?]{0,5}"));
     let pattern = "[abA*?]{0,2}|\\\\\\*";
     let pattern = pattern.prop_map(|text| Pattern::with_escapes(&text).expect("a valid one"));
@@ -90,7 +90,7 @@ type Request = (String, RequestHead, IpAddr);
 fn request() -> impl Strategy<Value = Request> {
     let target = "/[ab/.]{0,6}([?][abA=&*]{0,6})?";
     let field = (
-        select(&["x-a", "x-b", "x-c", "cookie", "Cookie"][..]),
+        select(&["x-a", "x-b", "x-c", "x_d", "cookie", "Cookie"][..]),
         "[abA=é]{0,4}",
     );
     let peers = ["10.16.0.1", "10.0.0.1", "192.0.2.1", "2001:db8::1", "::1"];
@@ -137,11 +137,12 @@ proptest! {
         others in prop_oneof![3 => Just(0), 1 => 120_usize..130],
         rules in vec(vec(condition(), 0..4), 0..12),
         requests in vec(request(), 1..8),
+        drop_invalid in any::<bool>(),
     ) {
         let never = vec![Condition::HttpRequestMethod(vec!["NEVER".to_owned()])];
         let table = table(std::iter::repeat_n(never, others).chain(rules));
         for (host, head, peer) in &requests {
-            let request = RuleInput { host, head, peer: *peer, drop_invalid: false };
+            let request = RuleInput { host, head, peer: *peer, drop_invalid };
             let found = table.select(&request).priority;
             prop_assert_eq!(found, scanned(&table, &request), "{:?}", request);
             let trials = table.trials(&request);
