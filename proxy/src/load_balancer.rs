@@ -62,9 +62,7 @@ pub enum StartError {
     Keys(#[from] NoKeys),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error(
-        "a certificate has expired and would replace one that has not; put a renewed one in its place"
-    )]
+    #[error("a certificate in them has expired; put a renewed one in its place")]
     ExpiredCertificate,
     #[error("the ssl_policy {0} is not known")]
     SslPolicy(String),

@@ -111,10 +111,7 @@ impl Control {
                 continue;
             };
             let listener = running.address;
-            let made = made.and_then(|tls| {
-                refuse_expired(&tls, running.routes.load().tls.as_ref())?;
-                Ok(tls)
-            });
+            let made = made.and_then(|tls| unless_expired(tls, running.routes.load().tls.as_ref()));
             let result = if made.is_ok() { "applied" } else { "refused" };
             let counted = &self.metrics.certificate_reloads;
             counted.with_label_values(&[result]).inc();
@@ -137,16 +134,16 @@ impl Control {
 }
 
 /// A certificate that has expired does not take the place of one that has not.
-pub(super) fn refuse_expired(after: &Tls, before: Option<&Tls>) -> Result<(), StartError> {
+fn unless_expired(tls: Tls, before: Option<&Tls>) -> Result<Tls, StartError> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_secs().cast_signed());
     let expired = |not_after: &Option<i64>| not_after.is_some_and(|not_after| not_after < now);
     let before = before.map_or(&[][..], |before| &before.not_after);
-    let mut both = after.not_after.iter().zip(before);
+    let mut both = tls.not_after.iter().zip(before);
     if both.any(|(after, before)| expired(after) && !expired(before)) {
         return Err(StartError::ExpiredCertificate);
     }
-    Ok(())
+    Ok(tls)
 }
 
 /// TLS anew for the listeners of which a file has changed.

@@ -52,11 +52,10 @@ impl Control {
         for (key, listener) in keyed(&model) {
             if let Some(running) = self.listeners.get(&key) {
                 let port = running.address.port();
-                let routes = Self::routes(&model, listener, port, &routing, &secrets)?;
-                if let Some(tls) = &routes.tls {
-                    certificates::refuse_expired(tls, running.routes.load().tls.as_ref())?;
-                }
-                replaced.push((key, routes));
+                replaced.push((
+                    key,
+                    Self::routes(&model, listener, port, &routing, &secrets)?,
+                ));
                 continue;
             }
             let ours = self.holds(key.1) || opened.iter().any(|(_, (other, _))| other.has(key.1));
