@@ -71,6 +71,7 @@ const TARGETS_IN_GROUP: Quota = Quota {
     error: "TooManyTargets",
     of: |quotas| &mut quotas.targets_in_group,
 };
+
 /// Reads the table `quotas`; it may be left out.
 pub(super) fn read(load_balancer: &mut Table<'_>) -> Quotas {
     let mut quotas = Quotas::default();

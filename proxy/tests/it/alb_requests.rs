@@ -281,10 +281,10 @@ fn a_header_that_is_dropped_is_not_seen_by_rules_either() {
     for (drops, answer) in [(false, "rule"), (true, "app")] {
         let proxy = Setup::to([target.address])
             .with(&format!("drop_invalid_header_fields = {drops}"))
-            .rule_action(
+            .rule(
                 1,
                 "{ http_header = { name = 'my_own', values = ['1'] } }",
-                "{ type = 'fixed-response', status_code = '200', content_type = 'text/plain', message_body = 'rule' }",
+                "rule",
             )
             .start();
         let request = "GET / HTTP/1.1\r\nHost: a\r\nmy_own: 1\r\n\r\n";
