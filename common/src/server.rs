@@ -17,8 +17,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -27,7 +25,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 pub use activity::Ongoing;
-pub use connection::{Connection, Cut, Established, HandshakeFailure, TlsInfo};
+pub use connection::http2::Calls;
+pub use connection::{Connection, Cut, Established, HandshakeFailure, TlsInfo, WatchedStream};
 pub use options::Options;
 
 use crate::metrics::GaugeGuard;
@@ -58,16 +57,16 @@ pub trait Handler: 'static {
         shutdown: Shutdown,
     ) -> impl Future<Output = ()> + 'static;
 
-    /// Sees to it that one request of an HTTP/2 connection is answered, in a task of its own. Only a handler whose TLS
-    /// configuration offers `h2` is asked.
+    /// Speaks HTTP/2 until the client has gone, or was told by the last call that no more is taken and has got its answers.
+    /// Only a handler whose TLS configuration offers `h2` is asked.
     fn http2(
         self: Rc<Self>,
-        _request: Request<RecvStream>,
-        mut answer: SendResponse<Bytes>,
-        _connection: Rc<Connection>,
-        _ongoing: Ongoing,
-    ) {
-        answer.send_reset(Reason::HTTP_1_1_REQUIRED);
+        _stream: &mut WatchedStream,
+        _connection: &Rc<Connection>,
+        _options: &Options,
+        _calls: &Calls,
+    ) -> impl Future<Output = ()> {
+        std::future::ready(())
     }
 
     /// The TLS configuration for a new connection; `None` = cleartext.

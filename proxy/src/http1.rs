@@ -28,7 +28,7 @@ mod head;
 mod lines;
 mod malformed;
 mod pipe;
-mod scan;
+pub(crate) mod scan;
 mod target;
 
 pub use body::{Decoder, Length, Piece};

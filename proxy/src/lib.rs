@@ -3,8 +3,8 @@
 //! In reading order: a [`load_balancer`] runs [`worker`]s, each of which serves its [`listener`]s. A request passes
 //! through `listener` from top to bottom: [`desync`] lets it pass; its [`rule`] gives an [`action`]; a forward action's
 //! [`target_group`] gives a target, kept honest by [`health_check`], filled by [`discovery`], bound to clients by
-//! [`stickiness`]; [`forward`] has the exchange with it, in
-//! [`http1`]. What fails becomes a [`gateway_error`]; what happened goes to the [`access_log`] and the [`metrics`].
+//! [`stickiness`]; [`forward`] has the exchange with it. How
+//! messages are read and written is in [`http1`] and [`http2`]. What fails becomes a [`gateway_error`]; what happened goes to the [`access_log`] and the [`metrics`].
 //! [`config`] makes the [`model`] of all this from a file, and the admin endpoints show it.
 
 mod admin;
@@ -37,6 +37,8 @@ pub mod discovery;
 pub mod forward;
 
 pub mod http1;
+
+pub mod http2;
 
 pub mod gateway_error;
 

@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use h2::RecvStream;
-use h2::server::SendResponse;
 use http::header::LOCATION;
-use http::{Method, Request, Response, Version};
-use lintel_common::server::{Connection, Established, Event, Handler, Ongoing, Options};
+use http::{Method, Response, Version};
+use lintel_common::server::{
+    Calls, Connection, Established, Event, Handler, Options, WatchedStream,
+};
 use lintel_common::shutdown::Shutdown;
 
 use crate::access_log::{Record, Recorder};
@@ -323,12 +323,12 @@ impl Handler for Listener {
 
     fn http2(
         self: Rc<Self>,
-        request: Request<RecvStream>,
-        answer: SendResponse<Bytes>,
-        connection: Rc<Connection>,
-        ongoing: Ongoing,
-    ) {
-        self.respond_http2(request, answer, connection, ongoing);
+        stream: &mut WatchedStream,
+        connection: &Rc<Connection>,
+        options: &Options,
+        calls: &Calls,
+    ) -> impl Future<Output = ()> {
+        http2::connection::drive(self, stream, connection, options, calls)
     }
 
     fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {

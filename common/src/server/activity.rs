@@ -146,16 +146,6 @@ pub struct Ongoing {
 }
 
 impl Ongoing {
-    /// For a part of the response: the exchange lasts until that has gone, too.
-    #[must_use]
-    pub fn share(&self) -> Self {
-        self.activity.exchanges.fetch_add(1, Relaxed);
-        Self {
-            activity: Arc::clone(&self.activity),
-            answering: false,
-        }
-    }
-
     /// The response has begun.
     pub fn answered(&mut self) {
         if std::mem::take(&mut self.answering) {
@@ -217,7 +207,8 @@ impl<B: Body> Body for Tracked<B> {
 
 /// The meter of a connection's stream: its traffic counts as activity, and while the stream lives, upgraded or not, its
 /// connection is open.
-pub(super) struct Watch {
+#[derive(Debug)]
+pub struct Watch {
     pub(super) activity: Arc<Activity>,
     pub(super) _open: OpenConnection,
 }

@@ -1,9 +1,9 @@
-//! One connection, from accept to its end: TLS handshake, HTTP/2 by `http2`, HTTP/1.1 by hyper or by the
-//! handler itself, time-outs, draining. A watchdog
+//! One connection, from accept to its end: TLS handshake, HTTP/2 by the handler itself, HTTP/1.1 by hyper or by the
+//! handler, time-outs, draining. A watchdog
 //! beside hyper sees what hyper does not: a client that stopped in the middle of a request head (408), one that stopped
 //! reading, one that has nothing to say.
 
-mod http2;
+pub mod http2;
 
 use std::any::Any;
 use std::cell::OnceCell;
@@ -25,7 +25,8 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 pub use super::activity::Cut;
-use super::activity::{Activity, Tracked, Watch};
+pub use super::activity::Watch;
+use super::activity::{Activity, Ongoing, Tracked};
 use super::{Accepted, Event, Handler, OpenConnection, Options, Service};
 use crate::metered::Metered;
 use crate::shutdown::Shutdown;
@@ -125,7 +126,22 @@ impl Connection {
         self.activity.was_cut()
     }
 
-    fn watched(&self, established: Established) -> Metered<Stream, Watch> {
+    /// A request's head is complete; its exchange lasts as long as what this gives.
+    pub fn begin(&self) -> Ongoing {
+        self.activity.begin()
+    }
+
+    /// Requests so far.
+    pub fn requests(&self) -> u64 {
+        self.activity.requests()
+    }
+
+    /// Those of them that ended without an answer.
+    pub fn abandoned(&self) -> u64 {
+        self.activity.abandoned()
+    }
+
+    fn watched(&self, established: Established) -> WatchedStream {
         let activity = Arc::clone(&self.activity);
         Metered::new(
             established.stream,
@@ -136,6 +152,9 @@ impl Connection {
         )
     }
 }
+
+/// A connection's bytes, which count as activity.
+pub type WatchedStream = Metered<Stream, Watch>;
 
 /// A connection that is ready for its first request.
 #[derive(Debug)]

@@ -42,7 +42,7 @@ pub trait Http2Stream: Client {
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(Bytes, bool), Broken>>>;
 
     /// Behind the body.
-    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Fields>, Broken>>;
+    fn trailers(&mut self) -> Result<Option<Fields>, Broken>;
 
     /// So much of the body is on its way to the target.
     fn release(&mut self, bytes: usize);

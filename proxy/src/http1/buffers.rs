@@ -40,7 +40,7 @@ pub(super) struct LentPipe {
 
 impl Buffers {
     /// For one read; nobody may hold it across two polls.
-    pub(super) fn for_reading(&self) -> RefMut<'_, Box<[u8]>> {
+    pub fn for_reading(&self) -> RefMut<'_, Box<[u8]>> {
         self.input.borrow_mut()
     }
 

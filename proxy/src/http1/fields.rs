@@ -12,7 +12,7 @@ use super::scan::token;
 
 pub use name::Name;
 pub(super) use reader::FieldsReader;
-pub(super) use span::Span;
+pub(crate) use span::Span;
 
 #[derive(Clone, Default)]
 pub struct Fields {
@@ -43,7 +43,7 @@ struct Entry {
 }
 
 impl Fields {
-    pub(super) fn with_capacity(bytes: usize, fields: usize) -> Self {
+    pub(crate) fn with_capacity(bytes: usize, fields: usize) -> Self {
         Self {
             buffer: Vec::with_capacity(bytes),
             entries: Vec::with_capacity(fields),
@@ -72,6 +72,14 @@ impl Fields {
         self.entries.iter().map(|entry| {
             let line = entry.spelled.to(entry.value);
             (entry.name, line.bytes(&self.buffer))
+        })
+    }
+
+    /// Each field's name, its spelling and its value, none of it looked at as text.
+    pub fn entries(&self) -> impl Iterator<Item = (Name, &[u8], &[u8])> {
+        self.entries.iter().map(|entry| {
+            let spelled = entry.spelled.bytes(&self.buffer);
+            (entry.name, spelled, entry.value.bytes(&self.buffer))
         })
     }
 
@@ -118,8 +126,13 @@ impl Fields {
 
     /// The caller has a valid name and a valid value, without blanks around it.
     pub fn push(&mut self, spelled: &str, value: &[u8]) {
-        let name = Name::of(spelled.as_bytes());
-        self.marks.note(name, token(spelled.as_bytes()).1);
+        self.push_bytes(spelled.as_bytes(), value);
+    }
+
+    /// As [`push`](Self::push), of a name that was not looked at as text. What it is.
+    pub(crate) fn push_bytes(&mut self, spelled: &[u8], value: &[u8]) -> Name {
+        let name = Name::of(spelled);
+        self.marks.note(name, token(spelled).1);
         let spelled = self.append(spelled);
         self.append(": ");
         let value = self.append(value);
@@ -128,6 +141,7 @@ impl Fields {
             spelled,
             value,
         });
+        name
     }
 
     pub fn len(&self) -> usize {
@@ -162,7 +176,7 @@ impl Fields {
     }
 
     /// Keeps bytes that are no field, such as a target.
-    pub(super) fn append(&mut self, bytes: impl AsRef<[u8]>) -> Span {
+    pub(crate) fn append(&mut self, bytes: impl AsRef<[u8]>) -> Span {
         let bytes = bytes.as_ref();
         let start = self.buffer.len();
         self.buffer.extend_from_slice(bytes);
@@ -184,15 +198,15 @@ impl Fields {
     }
 
     /// Whatever the spans point into.
-    pub(super) fn block(&self) -> &[u8] {
+    pub(crate) fn block(&self) -> &[u8] {
         &self.buffer
     }
 
-    pub(super) fn bytes(&self, span: Span) -> &[u8] {
+    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
         span.bytes(&self.buffer)
     }
 
-    pub(super) fn text(&self, span: Span) -> &str {
+    pub(crate) fn text(&self, span: Span) -> &str {
         span.text(&self.buffer)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use http::{Method, Version, request};
+use http::{Method, Version};
 
 use super::fields::{Fields, Name, Span};
 use super::head::{self, Framing};
 use super::lines::Block;
 use super::scan::is_token;
-use super::target::{self, Target};
+use super::target::Target;
 use super::{Length, Malformed};
 
 #[derive(Debug, Clone)]
@@ -28,6 +28,19 @@ pub struct RequestHead {
     keeps_alive: bool,
     has_ambiguous_length: bool,
     wire_size: usize,
+}
+
+/// What HTTP/2 says of a request; the spans are in the fields' buffer. Of a body's length it is for the caller to judge.
+#[derive(Debug)]
+pub(crate) struct Http2Head {
+    pub(crate) method: Method,
+    /// In lower case.
+    pub(crate) scheme: Option<Cow<'static, str>>,
+    pub(crate) authority: Option<Span>,
+    /// With the query; empty for CONNECT.
+    pub(crate) path: Span,
+    pub(crate) fields: Fields,
+    pub(crate) length: Length,
 }
 
 impl RequestHead {
@@ -76,56 +89,40 @@ impl RequestHead {
         })
     }
 
-    /// A head that came as HTTP types, such as an HTTP/2 request's. What it says of its length was read by another
-    /// rule, so the length is given.
-    pub fn from_http(parts: &request::Parts, body: Length) -> Self {
-        let uri = &parts.uri;
-        let size: usize = parts
-            .headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum();
-        let mut fields = Fields::with_capacity(size + 256, parts.headers.len());
-        let authority = uri
-            .authority()
-            .map(|authority| fields.append(authority.as_str()));
-        let path = uri.path();
-        let path = match (&parts.method, uri.path_and_query()) {
-            (&Method::OPTIONS, None) => "*",
-            _ => path,
+    /// A head that came over HTTP/2.
+    pub(crate) fn from_http2(parts: Http2Head) -> Self {
+        let Http2Head {
+            method,
+            scheme,
+            authority,
+            path: path_and_query,
+            fields,
+            length,
+        } = parts;
+        let mark = memchr::memchr(b'?', fields.bytes(path_and_query));
+        let (path, query) = match mark {
+            None => (path_and_query, None),
+            Some(mark) => {
+                let query = path_and_query.part(mark + 1..path_and_query.len());
+                (path_and_query.part(0..mark), Some(query))
+            }
         };
-        let path = fields.append(path);
-        let query = uri.query().map(|query| {
-            fields.append("?");
-            fields.append(query)
-        });
-        let path_and_query = path.to(query.unwrap_or(path));
         let target = match authority {
-            Some(authority) if parts.method == Method::CONNECT => authority,
+            Some(authority) if method == Method::CONNECT => authority,
             _ => path_and_query,
         };
-        for (name, value) in &parts.headers {
-            fields.push(name.as_str(), value.as_bytes());
-        }
-        let first_line = parts.method.as_str().len() + target.len() + " HTTP/1.1 \r\n\r\n".len();
+        let first_line = method.as_str().len() + target.len() + " HTTP/1.1 \r\n\r\n".len();
         Self {
-            method: parts.method.clone(),
-            version: parts.version,
+            method,
+            version: Version::HTTP_2,
             target,
-            scheme: uri.scheme_str().map(|scheme| match scheme {
-                "http" => Cow::Borrowed("http"),
-                "https" => Cow::Borrowed("https"),
-                other => Cow::Owned(other.to_owned()),
-            }),
+            scheme,
             authority,
             path,
             path_and_query,
             query,
-            length: body,
-            keeps_alive: match parts.version {
-                Version::HTTP_10 => fields.has_token(Name::Connection, "keep-alive"),
-                _ => !fields.has_token(Name::Connection, "close"),
-            },
+            length,
+            keeps_alive: true,
             has_ambiguous_length: false,
             wire_size: first_line + fields.size(),
             fields,
@@ -175,16 +172,6 @@ impl RequestHead {
         self.fields.bytes(self.path_and_query)
     }
 
-    /// Whether path and query could have come over HTTP/1.1. False only for a head that came as HTTP types: what these
-    /// take is wider.
-    pub fn has_plain_target(&self) -> bool {
-        match self.path_and_query() {
-            "" => self.method == Method::CONNECT,
-            "*" => self.method == Method::OPTIONS,
-            text => target::is_path_and_query(text),
-        }
-    }
-
     pub fn into_fields(self) -> Fields {
         self.fields
     }
@@ -204,7 +191,7 @@ impl RequestHead {
         self.has_ambiguous_length
     }
 
-    /// The bytes that it was read from; of one that came as HTTP types, something else.
+    /// The bytes that it was read from; of one that came over HTTP/2, something else.
     pub fn bytes(&self) -> &[u8] {
         self.fields.block()
     }
@@ -219,7 +206,7 @@ impl RequestHead {
         self.version >= Version::HTTP_11 && self.fields.has_token(Name::Expect, "100-continue")
     }
 
-    /// Bytes that the head was on the wire; of one that came as HTTP types, that it would be.
+    /// Bytes that the head was on the wire; of one that came over HTTP/2, that it would be.
     pub fn wire_size(&self) -> usize {
         self.wire_size
     }

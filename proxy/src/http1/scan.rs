@@ -76,13 +76,13 @@ fn controls(block: &[u8; BLOCK]) -> u64 {
 }
 
 /// How many bytes there are before the first control that is not a tab.
-pub(super) fn text_length(text: &[u8]) -> usize {
+pub(crate) fn text_length(text: &[u8]) -> usize {
     Controls::of(text).next(0)
 }
 
 /// How many bytes of a token there are before anything else, and whether these are letters, digits and hyphens only.
 #[inline]
-pub(super) fn token(text: &[u8]) -> (usize, bool) {
+pub(crate) fn token(text: &[u8]) -> (usize, bool) {
     let mut length = 0;
     // Nearly all names are letters and hyphens, and are looked at in one step.
     if let Some(part) = text.first_chunk::<PART>() {

@@ -105,8 +105,8 @@ impl Target {
 }
 
 /// Whether a path and query that came over HTTP/2 has only what one of HTTP/1.1 may have.
-pub(crate) fn is_path_and_query(text: &str) -> bool {
-    Target::path_and_query(text.as_bytes(), 0).is_ok()
+pub(crate) fn is_path_and_query(text: &[u8]) -> bool {
+    Target::path_and_query(text, 0).is_ok()
 }
 
 fn begins(target: &[u8], prefix: &[u8]) -> bool {

@@ -1,17 +1,16 @@
 //! Clients that speak HTTP/2: a stream's request becomes one of ours, and what answers it goes back on the stream.
 
 mod client;
+pub(super) mod connection;
 mod crew;
 mod passage;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use h2::RecvStream;
-use h2::server::SendResponse;
-use http::header::HeaderMap;
-use http::{Method, Request, Response};
-use lintel_common::server::{Connection, Ongoing};
+use http::{Method, Response};
+use lintel_common::server::Connection;
 
 use super::{Answer, Inbound, Listener};
 use crate::access_log::Record;
@@ -20,8 +19,10 @@ use crate::forward::headers;
 use crate::forward::http2::Http2Exchange;
 use crate::gateway_error::GatewayError;
 use crate::http1::wait::Timer;
-use crate::http1::{Length, RequestHead};
-use client::{Gone, Http2Client};
+use crate::http1::{RequestHead, ResponseHead};
+use crate::http2::{Flaw, Gone, Incoming, Session};
+use crate::model::HeaderModification;
+use client::Http2Client;
 pub(super) use crew::Crew;
 use crew::Work;
 use passage::{Http1Source, Passage};
@@ -69,33 +70,35 @@ impl Work for Http2Request {
 
 impl Listener {
     /// The record is opened at once and not when the task has its turn: by then its client may have gone.
-    pub(super) fn respond_http2(
+    fn respond_http2(
         self: Rc<Self>,
-        request: Request<RecvStream>,
-        answer: SendResponse<Bytes>,
-        connection: Rc<Connection>,
-        ongoing: Ongoing,
+        incoming: Incoming,
+        session: &Rc<RefCell<Session>>,
+        connection: &Rc<Connection>,
     ) {
-        let (parts, body) = request.into_parts();
-        let length = client::length(&parts, &body);
-        let head = RequestHead::from_http(&parts, length.unwrap_or(Length::Empty));
+        let Incoming {
+            key,
+            head,
+            flaw,
+            over,
+        } = incoming;
         let head = Rc::new(head);
-        let record = Record::open(&self.recorder, &connection, &head);
-        let buffers = Rc::clone(&self.pool.buffers);
-        let counted = Rc::clone(&connection);
-        let mut client = Http2Client::new(body, answer, ongoing, &head, counted, buffers);
+        let record = Record::open(&self.recorder, connection, &head);
+        let (session, buffers) = (Rc::clone(session), Rc::clone(&self.pool.buffers));
+        let counted = Rc::clone(connection);
+        let mut client = Http2Client::new(session, key, over, &head, counted, buffers);
         if !self.current().0.relays_trailers() {
             client.keep_trailers(&head);
         }
-        let malformed = !head.has_plain_target() || client::has_padded_value(&parts.headers);
         self.crew.employ(Http2Request {
-            refused: length
-                .err()
-                .or(malformed.then_some(GatewayError::MalformedRequest)),
+            refused: flaw.map(|flaw| match flaw {
+                Flaw::TooLarge => GatewayError::RequestHeadTooLarge,
+                Flaw::Malformed => GatewayError::MalformedRequest,
+            }),
             listener: Rc::clone(&self),
             head,
             client,
-            connection,
+            connection: Rc::clone(connection),
             record,
         });
     }
@@ -147,9 +150,14 @@ impl Listener {
                 let idle_timeout = routes.0.settings.idle_timeout;
                 let source = Http1Source::new(head.length(), exchange, &self.pool, idle_timeout);
                 let passage = Passage::new(source, trailers, idle_timeout);
-                let status = head.status();
-                let headers = headers::to_http2_client(head, trailers, &modification.response);
-                begin(status, headers, passage.is_over(), client, record)?;
+                begin(
+                    &head,
+                    trailers,
+                    modification,
+                    passage.is_over(),
+                    client,
+                    record,
+                )?;
                 return Ok(Rest::Http1(passage));
             }
             Ok(Answer::Http2Target {
@@ -158,9 +166,14 @@ impl Listener {
                 trailers,
             }) => {
                 let passage = Passage::new(exchange, trailers, routes.0.settings.idle_timeout);
-                let status = head.status();
-                let headers = headers::to_http2_client(head, trailers, &modification.response);
-                begin(status, headers, passage.is_over(), client, record)?;
+                begin(
+                    &head,
+                    trailers,
+                    modification,
+                    passage.is_over(),
+                    client,
+                    record,
+                )?;
                 return Ok(Rest::Http2(passage));
             }
         }
@@ -177,15 +190,23 @@ enum Rest<'l> {
 
 /// The head of a target's response.
 fn begin(
-    status: u16,
-    headers: HeaderMap,
+    head: &ResponseHead,
+    trailers: bool,
+    modification: &HeaderModification,
     over: bool,
     client: &mut Http2Client,
     record: &mut Record,
 ) -> Result<(), Gone> {
-    record.answer(status);
-    record.sent_head(&headers);
-    client.answer(status, headers, over)
+    record.answer(head.status());
+    let mut size = 0;
+    let begun = client.answer(head.status(), over, |encoder, out| {
+        headers::to_http2_client(head, trailers, &modification.response, |name, value| {
+            size += name.len() + value.len() + 4;
+            encoder.field(name, value, out);
+        });
+    });
+    record.sent_head(size);
+    begun
 }
 
 /// A response of the load balancer's own.
@@ -196,11 +217,19 @@ fn own(
     client: &mut Http2Client,
     record: &mut Record,
 ) -> Result<(), Gone> {
-    record.answer_own(response.status().as_u16(), error);
-    record.sent_head(response.headers());
+    let status = response.status().as_u16();
+    record.answer_own(status, error);
     let content = response.body();
     let over = bodiless || content.is_empty();
-    client.answer(response.status().as_u16(), response.headers().clone(), over)?;
+    let mut size = 0;
+    let begun = client.answer(status, over, |encoder, out| {
+        for (name, value) in response.headers() {
+            size += name.as_str().len() + value.len() + 4;
+            encoder.field(name.as_str().as_bytes(), value.as_bytes(), out);
+        }
+    });
+    record.sent_head(size);
+    begun?;
     if !over {
         client.send(content.clone(), true, None)?;
         record.sent(content.len() as u64);

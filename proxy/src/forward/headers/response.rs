@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Response;
-use http::header::{HeaderMap, HeaderName, HeaderValue, SERVER};
+use http::header::{HeaderName, HeaderValue, SERVER};
 use hyper::ext::ReasonPhrase;
 
 use super::{Listed, decimal, is_of_one_hop, name_of, write, write_line};
@@ -76,13 +76,22 @@ pub fn own_to_client(response: &Response<Bytes>, how: &ToClient, out: &mut Vec<u
     out.extend_from_slice(b"\r\n");
 }
 
-/// The same for HTTP/2, which has no fields for its framing.
-pub fn to_http2_client(head: ResponseHead, trailers: bool, set: &[SetField]) -> HeaderMap {
-    let crossing = Crossing::of(&head, trailers, set);
-    let crosses = |name, spelled: &[u8]| crossing.crosses(name, spelled);
-    let mut headers = head.into_fields().into_header_map(crosses);
-    headers.extend(set.iter().cloned());
-    headers
+/// The same for HTTP/2, which has no fields for its framing, field by field.
+pub fn to_http2_client(
+    head: &ResponseHead,
+    trailers: bool,
+    set: &[SetField],
+    mut field: impl FnMut(&[u8], &[u8]),
+) {
+    let crossing = Crossing::of(head, trailers, set);
+    for (name, spelled, value) in head.fields().entries() {
+        if crossing.crosses(name, spelled) {
+            field(spelled, value);
+        }
+    }
+    for (name, value) in set {
+        field(name.as_str().as_bytes(), value.as_bytes());
+    }
 }
 
 /// Does to a response of the load balancer's own what the listener does to all of them.

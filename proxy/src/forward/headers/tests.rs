@@ -1,5 +1,3 @@
-use http::Request;
-
 mod response;
 
 use super::host::write_host;
@@ -51,11 +49,11 @@ fn head(lines: &[(&str, &str)]) -> RequestHead {
 
 /// As an HTTP/2 client sends it.
 fn http2(lines: &[(&str, &str)]) -> RequestHead {
-    let mut request = Request::get("https://a/").version(Version::HTTP_2);
-    for (name, value) in lines {
-        request = request.header(*name, *value);
-    }
-    RequestHead::from_http(&request.body(()).unwrap().into_parts().0, Length::Empty)
+    let fields: Vec<_> = lines
+        .iter()
+        .map(|(name, value)| (*name, value.as_bytes()))
+        .collect();
+    crate::http2::asked("GET", "/", &fields)
 }
 
 /// The target's head, read back.

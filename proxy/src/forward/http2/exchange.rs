@@ -275,10 +275,10 @@ impl Upload {
                 Some(Ok((piece, last))) => (self.waiting, self.last) = (piece, last),
                 Some(Err(_)) => return Err(GatewayError::RequestBodyIncomplete),
                 None => {
-                    let Poll::Ready(trailers) = client.poll_trailers(cx) else {
-                        return Ok(());
-                    };
-                    match trailers.map_err(|_| GatewayError::RequestBodyIncomplete)? {
+                    match client
+                        .trailers()
+                        .map_err(|_| GatewayError::RequestBodyIncomplete)?
+                    {
                         Some(trailers) => {
                             let trailers = trailers.into_header_map(|_, _| true);
                             self.sent(|stream| stream.send_trailers(trailers), true);

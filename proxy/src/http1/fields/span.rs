@@ -2,13 +2,13 @@
 
 /// A place in a buffer, which is far below 4 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http1) struct Span {
+pub(crate) struct Span {
     start: u32,
     length: u32,
 }
 
 impl Span {
-    pub(in crate::http1) fn new(start: usize, length: usize) -> Self {
+    pub(crate) fn new(start: usize, length: usize) -> Self {
         Self {
             start: start as u32,
             length: length as u32,
@@ -16,17 +16,17 @@ impl Span {
     }
 
     /// A place within this one.
-    pub(in crate::http1) fn part(self, range: std::ops::Range<usize>) -> Self {
+    pub(crate) fn part(self, range: std::ops::Range<usize>) -> Self {
         Self::new(self.start as usize + range.start, range.len())
     }
 
     /// From the start of this one to the end of that.
-    pub(in crate::http1) fn to(self, end: Self) -> Self {
+    pub(crate) fn to(self, end: Self) -> Self {
         let end = end.range().end;
         Self::new(self.start as usize, end - self.start as usize)
     }
 
-    pub(in crate::http1) fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.length as usize
     }
 

@@ -178,59 +178,23 @@ fn as_many_fields_as_there_may_be() {
     assert_eq!(head.fields().len(), limits::REQUEST_FIELDS);
 }
 
-fn from_http(request: http::Request<()>, length: Length) -> RequestHead {
-    RequestHead::from_http(&request.into_parts().0, length)
-}
-
 #[test]
 fn an_http_2_request_is_a_head_too() {
-    let request = http::Request::get("https://example.com:8443/a/b?c=d")
-        .version(Version::HTTP_2)
-        .header("cookie", "a=1")
-        .header("x-custom", "b")
-        .header("cookie", "c=2")
-        .body(());
-    let head = from_http(request.unwrap(), Length::UntilClose);
+    let fields: [(&str, &[u8]); 3] = [("cookie", b"a=1"), ("x-custom", b"b"), ("cookie", b"c=2")];
+    let head = crate::http2::asked("GET", "/a/b?c=d?e", &fields);
     assert_eq!(head.method(), Method::GET);
     assert_eq!(head.version(), Version::HTTP_2);
-    assert_eq!(head.scheme(), Some("https"));
-    assert_eq!(head.authority(), Some("example.com:8443"));
-    assert_eq!(head.target(), "/a/b?c=d");
-    assert_eq!(head.path_and_query(), "/a/b?c=d");
-    assert_eq!((head.path(), head.query()), ("/a/b", Some("c=d")));
-    assert_eq!(head.length(), Length::UntilClose);
-    assert!(head.keeps_alive() && head.has_plain_target());
+    assert_eq!(
+        (head.scheme(), head.authority()),
+        (Some("https"), Some("a"))
+    );
+    assert_eq!(head.target(), "/a/b?c=d?e");
+    assert_eq!(head.path_and_query(), "/a/b?c=d?e");
+    assert_eq!((head.path(), head.query()), ("/a/b", Some("c=d?e")));
+    assert_eq!(head.length(), Length::Empty);
+    assert!(head.keeps_alive());
     let cookies: Vec<_> = head.fields().get_all(Name::Cookie).collect();
     assert_eq!(cookies, [b"a=1", b"c=2"]);
-    let as_http_1 = "GET /a/b?c=d HTTP/1.1\r\ncookie: a=1\r\nx-custom: b\r\ncookie: c=2\r\n\r\n";
+    let as_http_1 = "GET /a/b?c=d?e HTTP/1.1\r\ncookie: a=1\r\nx-custom: b\r\ncookie: c=2\r\n\r\n";
     assert_eq!(head.wire_size(), as_http_1.len());
-}
-
-#[test]
-fn http_types_without_a_path() {
-    for (method, uri, target, path) in [
-        (Method::GET, "http://a", "/", "/"),
-        (Method::GET, "http://a?b", "/?b", "/"),
-        (Method::OPTIONS, "*", "*", "*"),
-        (Method::CONNECT, "a:443", "a:443", ""),
-    ] {
-        let request = http::Request::builder().method(method).uri(uri).body(());
-        let head = from_http(request.unwrap(), Length::Empty);
-        assert_eq!((head.target(), head.path()), (target, path), "{uri}");
-    }
-    let request = http::Request::get("ftp://a/ä").body(()).unwrap();
-    let head = from_http(request, Length::Empty);
-    assert_eq!(head.scheme(), Some("ftp"));
-    assert!(!head.has_plain_target());
-    for (method, is_plain) in [
-        (Method::GET, false),
-        (Method::OPTIONS, false),
-        (Method::CONNECT, true),
-    ] {
-        let mut request = http::Request::new(());
-        *request.method_mut() = method;
-        *request.uri_mut() = http::Uri::from_parts(http::uri::Parts::default()).unwrap();
-        let head = from_http(request, Length::Empty);
-        assert_eq!((head.path(), head.has_plain_target()), ("", is_plain));
-    }
 }

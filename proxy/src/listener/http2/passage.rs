@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::HeaderMap;
 use tokio::time::Instant;
 
-use super::client::{Gone, Http2Client};
+use super::client::Http2Client;
 use crate::access_log::Record;
 use crate::forward::client::Client as _;
 use crate::forward::exchange::{Exchange, Patience};
@@ -19,6 +19,7 @@ use crate::forward::http2::Http2Exchange;
 use crate::forward::pool::Pool;
 use crate::gateway_error::GatewayError;
 use crate::http1::{Decoder, Length, Malformed};
+use crate::http2::Gone;
 use crate::target_group::Target;
 
 /// What is sent at once, and so what is kept here, beside what the stream keeps, of content that its client does not take.
@@ -103,8 +104,6 @@ impl<S: Source> Passage<S> {
             Ok(()) => Ok(()),
             Err(GatewayError::ClientClosed) => Err(Gone),
             Err(error) => {
-                // A reset takes back what was not written yet: let the connection have its turn first.
-                tokio::task::yield_now().await;
                 client.reset(error);
                 record.fail(error);
                 Ok(())

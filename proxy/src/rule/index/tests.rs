@@ -2,13 +2,12 @@
 
 use std::net::IpAddr;
 
-use http::Version;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::action::{Action, Forward};
-use crate::http1::{Length, RequestHead};
+use crate::http1::RequestHead;
 use crate::rule::condition::Subject;
 use crate::rule::{
     Comparison, Condition, Expression, ExpressionError, Parameter, Pattern, Rule, RuleInput,
@@ -117,15 +116,15 @@ fn http1_head(method: &str, target: &str, fields: &[(&str, String)]) -> RequestH
 }
 
 fn http2_head(method: &str, target: &str, fields: &[(&str, String)]) -> RequestHead {
-    let mut request = http::Request::builder()
-        .version(Version::HTTP_2)
-        .method(method)
-        .uri(format!("https://a{target}"));
-    for (name, value) in fields {
-        request = request.header(*name, value.as_bytes());
-    }
-    let (parts, ()) = request.body(()).expect("a request").into_parts();
-    RequestHead::from_http(&parts, Length::Empty)
+    let lower: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (name.to_lowercase(), value.as_bytes()))
+        .collect();
+    let fields: Vec<_> = lower
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value))
+        .collect();
+    crate::http2::asked(method, target, &fields)
 }
 
 proptest! {

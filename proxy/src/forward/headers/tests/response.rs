@@ -15,6 +15,14 @@ fn to_client_text(head: &ResponseHead, how: &ToClient) -> String {
     String::from_utf8(out).unwrap()
 }
 
+fn to_http2_text(head: &ResponseHead, set: &[SetField]) -> String {
+    let mut out = Vec::new();
+    to_http2_client(head, false, set, |name, value| {
+        out.extend([name, b": ", value, b"\n"].concat());
+    });
+    String::from_utf8(out).unwrap()
+}
+
 #[test]
 fn a_response_keeps_what_is_the_clients() {
     let head = response(
@@ -44,9 +52,10 @@ fn a_response_keeps_what_is_the_clients() {
         ..how
     };
     assert!(to_client_text(&head, &how).contains("trailer: x-sum\r\n"));
-    let headers = to_http2_client(head, false, &[]);
-    assert_eq!(headers.len(), 3);
-    assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
+    assert_eq!(
+        to_http2_text(&head, &[]),
+        "Server: app\nset-cookie: a\nSet-Cookie: b\n"
+    );
 }
 
 #[test]
@@ -78,10 +87,9 @@ fn what_the_listener_sets_replaces_what_the_target_said() {
         String::from_utf8(out).unwrap(),
         "HTTP/1.1 200 OK\r\nServer: app\r\nX-Frame-Options: DENY\r\nAccess-Control-Max-Age: 60\r\n\r\n"
     );
-    let headers = to_http2_client(head, false, &set);
     assert_eq!(
-        (headers.len(), &headers[name], &headers[other]),
-        (3, &set[0].1, &set[1].1)
+        to_http2_text(&head, &set),
+        "Server: app\nx-frame-options: DENY\naccess-control-max-age: 60\n"
     );
 
     let modification = HeaderModification {

@@ -1,0 +1,446 @@
+//! What has come: frames, one by one.
+
+use super::super::frame::{self, HEAD, Head, LARGEST};
+use super::super::request::{Gathered, Malformed, Trailers};
+use super::{
+    Block, Farewell, GOODBYE, Incoming, LARGEST_WINDOW, MOST_CONTINUATIONS, MOST_EMPTY, PREFACE,
+    Reason, STREAM_WINDOW, Session, Stream, Window,
+};
+use crate::http1::Length;
+
+impl Session {
+    /// Whatever the pieces are in which they come, the same is read from the same bytes.
+    pub fn receive(&mut self, input: &[u8]) {
+        if self.over {
+            return;
+        }
+        if let Err(reason) = self.read(input) {
+            tracing::debug!(?reason, "an HTTP/2 client is sent away");
+            self.give_up(reason);
+        }
+    }
+
+    fn read(&mut self, mut input: &[u8]) -> Result<(), Reason> {
+        while let Some(expected) = PREFACE.get(self.preface) {
+            let Some((byte, rest)) = input.split_first() else {
+                return Ok(());
+            };
+            if byte != expected {
+                return Err(Reason::ProtocolError);
+            }
+            self.preface += 1;
+            input = rest;
+        }
+        if !self.partial.is_empty() {
+            input = self.complete(input)?;
+        }
+        while let Some((head, rest)) = input.split_first_chunk::<HEAD>() {
+            let head = checked(*head)?;
+            let Some((payload, rest)) = rest.split_at_checked(head.length) else {
+                break;
+            };
+            self.frame(head, payload)?;
+            input = rest;
+        }
+        if !input.is_empty() {
+            if self.partial.capacity() == 0 {
+                self.partial = self.buffers.lend();
+            }
+            self.partial.extend_from_slice(input);
+        }
+        Ok(())
+    }
+
+    /// Adds what is missing of the frame that was begun; the rest.
+    fn complete<'i>(&mut self, mut input: &'i [u8]) -> Result<&'i [u8], Reason> {
+        loop {
+            let head = self.partial.first_chunk::<HEAD>();
+            let head = head.map(|head| checked(*head)).transpose()?;
+            let size = head.map_or(HEAD, |head| HEAD + head.length);
+            let missing = size - self.partial.len();
+            let (more, rest) = input.split_at(missing.min(input.len()));
+            self.partial.extend_from_slice(more);
+            input = rest;
+            match head {
+                _ if more.len() < missing => return Ok(input),
+                None => {}
+                Some(head) => {
+                    let whole = std::mem::take(&mut self.partial);
+                    self.frame(head, whole.get(HEAD..).unwrap_or_default())?;
+                    self.buffers.give_back(whole);
+                    return Ok(input);
+                }
+            }
+        }
+    }
+
+    fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Reason> {
+        if let Some(block) = &self.block
+            && (head.kind != frame::CONTINUATION || head.stream != block.stream)
+        {
+            return Err(Reason::ProtocolError);
+        }
+        if !self.is_settled && (head.kind != frame::SETTINGS || head.has(frame::ACK)) {
+            return Err(Reason::ProtocolError);
+        }
+        let of_stream = matches!(
+            head.kind,
+            frame::DATA
+                | frame::HEADERS
+                | frame::PRIORITY
+                | frame::RST_STREAM
+                | frame::CONTINUATION
+        );
+        let of_connection = matches!(head.kind, frame::SETTINGS | frame::PING | frame::GOAWAY);
+        if of_stream && head.stream == 0 || of_connection && head.stream != 0 {
+            return Err(Reason::ProtocolError);
+        }
+        match head.kind {
+            frame::DATA => self.data(head, payload),
+            frame::HEADERS => self.headers(head, payload),
+            frame::PRIORITY => self.priority(head, payload),
+            frame::RST_STREAM => self.client_resets(head, payload),
+            frame::SETTINGS => self.settings(head, payload),
+            frame::PUSH_PROMISE => Err(Reason::ProtocolError),
+            frame::PING => self.ping(head, payload),
+            frame::GOAWAY if payload.len() < 8 => Err(Reason::FrameSizeError),
+            frame::GOAWAY => {
+                self.client_leaves = true;
+                Ok(())
+            }
+            frame::WINDOW_UPDATE => self.window_update(head, payload),
+            frame::CONTINUATION => self.continuation(head, payload),
+            // RFC 9113 4.1
+            _ => Ok(()),
+        }
+    }
+
+    /// Of a stream that is not open.
+    fn late(&mut self, id: u32) -> Result<(), Reason> {
+        if self.is_idle(id) {
+            Err(Reason::ProtocolError)
+        } else if self.reset.contains(&id) {
+            // It was on its way.
+            Ok(())
+        } else {
+            self.blame(id, Reason::StreamClosed)
+        }
+    }
+
+    fn is_idle(&self, id: u32) -> bool {
+        id > self.last || id.is_multiple_of(2)
+    }
+
+    fn data(&mut self, head: Head, payload: &[u8]) -> Result<(), Reason> {
+        let content = head.unpadded(payload)?;
+        let last = head.has(frame::END_STREAM);
+        if !self.window.take(payload.len()) {
+            return Err(Reason::FlowControlError);
+        }
+        self.empty = if content.is_empty() && !last {
+            self.empty + 1
+        } else {
+            0
+        };
+        if self.empty > MOST_EMPTY {
+            return Err(Reason::EnhanceYourCalm);
+        }
+        let key = self.streams.find(head.stream);
+        let Some((key, stream)) = key.and_then(|key| Some((key, self.streams.get(key)?))) else {
+            self.give_back(payload.len());
+            return self.late(head.stream);
+        };
+        let wrong = if !stream.receiving {
+            Some(Reason::StreamClosed)
+        } else if !stream.window.take(payload.len()) {
+            Some(Reason::FlowControlError)
+        } else if !stream.expects(content.len(), last) {
+            Some(Reason::ProtocolError)
+        } else {
+            None
+        };
+        if let Some(reason) = wrong {
+            self.give_back(payload.len());
+            return self.blame(head.stream, reason);
+        }
+        stream.receiving = !last;
+        if stream.content.capacity() == 0 && !content.is_empty() {
+            stream.content = self.buffers.lend();
+        }
+        stream.content.extend_from_slice(content);
+        stream.wake();
+        let padding = payload.len() - content.len();
+        if padding > 0 {
+            self.release(key, padding);
+        }
+        if last {
+            self.finish(key);
+        }
+        Ok(())
+    }
+
+    fn headers(&mut self, head: Head, payload: &[u8]) -> Result<(), Reason> {
+        let payload = head.unpadded(payload)?;
+        let (dependency, bytes) = head.dependency(payload)?;
+        let end_stream = head.has(frame::END_STREAM);
+        let depends_on_itself = dependency == Some(head.stream);
+        if head.has(frame::END_HEADERS) {
+            return self.block(head.stream, end_stream, depends_on_itself, bytes);
+        }
+        let mut kept = self.buffers.lend();
+        kept.extend_from_slice(bytes);
+        self.block = Some(Block {
+            stream: head.stream,
+            end_stream,
+            depends_on_itself,
+            bytes: kept,
+            continuations: 0,
+        });
+        Ok(())
+    }
+
+    fn continuation(&mut self, head: Head, payload: &[u8]) -> Result<(), Reason> {
+        let block = self.block.as_mut().ok_or(Reason::ProtocolError)?;
+        block.continuations += 1;
+        if block.continuations > MOST_CONTINUATIONS {
+            return Err(Reason::EnhanceYourCalm);
+        }
+        block.bytes.extend_from_slice(payload);
+        if head.has(frame::END_HEADERS)
+            && let Some(block) = self.block.take()
+        {
+            self.block(
+                block.stream,
+                block.end_stream,
+                block.depends_on_itself,
+                &block.bytes,
+            )?;
+            self.buffers.give_back(block.bytes);
+        }
+        Ok(())
+    }
+
+    /// A whole block. It is unpacked even if nobody wants it: the table must stay the client's.
+    fn block(
+        &mut self,
+        id: u32,
+        end_stream: bool,
+        depends_on_itself: bool,
+        bytes: &[u8],
+    ) -> Result<(), Reason> {
+        if id > self.last && !id.is_multiple_of(2) {
+            return self.request(id, end_stream, depends_on_itself, bytes);
+        }
+        let mut trailers = Trailers::default();
+        self.unpack(bytes, |name, value| trailers.field(name, value))?;
+        let key = self.streams.find(id);
+        let Some((key, stream)) = key.and_then(|key| Some((key, self.streams.get(key)?))) else {
+            return if self.reset.contains(&id) {
+                Ok(())
+            } else {
+                Err(Reason::ProtocolError)
+            };
+        };
+        if !stream.receiving {
+            return self.blame(id, Reason::StreamClosed);
+        }
+        let fitting = end_stream && !depends_on_itself && stream.expects(0, true);
+        match trailers.finish() {
+            Ok(trailers) if fitting => {
+                stream.trailers = trailers.map(Box::new);
+                stream.receiving = false;
+                stream.wake();
+                self.finish(key);
+                Ok(())
+            }
+            _ => self.blame(id, Reason::ProtocolError),
+        }
+    }
+
+    fn request(
+        &mut self,
+        id: u32,
+        over: bool,
+        depends_on_itself: bool,
+        bytes: &[u8],
+    ) -> Result<(), Reason> {
+        let mut gathered = Gathered::new(self.limits.header_list, self.usual_head);
+        self.unpack(bytes, |name, value| gathered.field(name, value))?;
+        self.last = id;
+        if self.farewell == Farewell::Final {
+            self.refuse(id, Reason::RefusedStream);
+            return Ok(());
+        }
+        if depends_on_itself {
+            return self.blame(id, Reason::ProtocolError);
+        }
+        if self.streams.open() >= self.limits.concurrent_streams as usize {
+            self.refuse(id, Reason::RefusedStream);
+            return Ok(());
+        }
+        self.usual_head = gathered.size().next_multiple_of(256);
+        let request = match gathered.finish(over) {
+            Ok(request) => request,
+            Err(Malformed(why)) => {
+                tracing::debug!(why, "a malformed request");
+                return self.blame(id, Reason::ProtocolError);
+            }
+        };
+        let missing = match request.head.length() {
+            Length::Known(length) => Some(length),
+            _ => None,
+        };
+        let window = Window::new(STREAM_WINDOW);
+        let stream = Stream::new(id, !over, missing, window, self.initial_credit);
+        let key = self.streams.insert(stream);
+        self.incoming.push_back(Incoming {
+            key,
+            head: request.head,
+            flaw: request.flaw,
+            over,
+        });
+        Ok(())
+    }
+
+    fn unpack(&mut self, bytes: &[u8], field: impl FnMut(&[u8], &[u8])) -> Result<(), Reason> {
+        let mut scratch = self.buffers.lend();
+        let unpacked = self.decoder.decode(bytes, &mut scratch, field);
+        self.buffers.give_back(scratch);
+        unpacked.map_err(|_| Reason::CompressionError)
+    }
+
+    fn priority(&mut self, head: Head, payload: &[u8]) -> Result<(), Reason> {
+        if payload.len() != 5 {
+            return self.blame(head.stream, Reason::FrameSizeError);
+        }
+        let depends_on_itself = frame::number(payload) & (u32::MAX >> 1) == head.stream;
+        if depends_on_itself && !self.is_idle(head.stream) {
+            return self.blame(head.stream, Reason::ProtocolError);
+        }
+        Ok(())
+    }
+
+    fn client_resets(&mut self, head: Head, payload: &[u8]) -> Result<(), Reason> {
+        frame::only_number(payload)?;
+        if self.is_idle(head.stream) {
+            return Err(Reason::ProtocolError);
+        }
+        if let Some(key) = self.streams.find(head.stream) {
+            self.lose(key);
+        }
+        Ok(())
+    }
+
+    fn settings(&mut self, head: Head, payload: &[u8]) -> Result<(), Reason> {
+        if head.has(frame::ACK) {
+            return if payload.is_empty() {
+                Ok(())
+            } else {
+                Err(Reason::FrameSizeError)
+            };
+        }
+        let mut initial_credit = None;
+        for (name, value) in frame::settings(payload)? {
+            match name {
+                frame::HEADER_TABLE_SIZE => self.encoder.set_most(value),
+                frame::ENABLE_PUSH if value > 1 => return Err(Reason::ProtocolError),
+                frame::INITIAL_WINDOW_SIZE => initial_credit = Some(value),
+                frame::MAX_FRAME_SIZE if !(LARGEST as u32..1 << 24).contains(&value) => {
+                    return Err(Reason::ProtocolError);
+                }
+                // What else it takes is more than we send.
+                _ => {}
+            }
+        }
+        if let Some(value) = initial_credit {
+            self.set_initial_credit(value)?;
+        }
+        self.is_settled = true;
+        frame::write_settings_ack(self.output());
+        self.serve_queue();
+        Ok(())
+    }
+
+    /// Also of the streams that there are (RFC 9113 6.9.2).
+    fn set_initial_credit(&mut self, value: u32) -> Result<(), Reason> {
+        let value = i64::from(value);
+        if value > LARGEST_WINDOW {
+            return Err(Reason::FlowControlError);
+        }
+        let more = value - self.initial_credit;
+        self.initial_credit = value;
+        for key in self.streams.keys() {
+            if let Some(stream) = self.streams.get(key) {
+                stream.credit += more;
+                if stream.credit > LARGEST_WINDOW {
+                    return Err(Reason::FlowControlError);
+                }
+                if more > 0 {
+                    self.credited(key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ping(&mut self, head: Head, payload: &[u8]) -> Result<(), Reason> {
+        let payload = payload.try_into().map_err(|_| Reason::FrameSizeError)?;
+        if !head.has(frame::ACK) {
+            frame::write_ping(frame::ACK, payload, self.output());
+        } else if payload == GOODBYE && self.farewell == Farewell::Said {
+            self.farewell = Farewell::Final;
+            let last = self.last;
+            frame::write_goaway(last, Reason::NoError, self.output());
+        }
+        Ok(())
+    }
+
+    fn window_update(&mut self, head: Head, payload: &[u8]) -> Result<(), Reason> {
+        let increment = i64::from(frame::only_number(payload)?);
+        if increment == 0 {
+            return Err(Reason::ProtocolError);
+        }
+        if head.stream == 0 {
+            self.credit += increment;
+            if self.credit > LARGEST_WINDOW {
+                return Err(Reason::FlowControlError);
+            }
+            self.serve_queue();
+            return Ok(());
+        }
+        if self.is_idle(head.stream) {
+            return Err(Reason::ProtocolError);
+        }
+        let key = self.streams.find(head.stream);
+        if let Some((key, stream)) = key.and_then(|key| Some((key, self.streams.get(key)?))) {
+            stream.credit += increment;
+            if stream.credit > LARGEST_WINDOW {
+                return self.blame(head.stream, Reason::FlowControlError);
+            }
+            self.credited(key);
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// Whether so much more of content, and perhaps its end, is what the head has said.
+    fn expects(&mut self, bytes: usize, last: bool) -> bool {
+        let Some(missing) = &mut self.missing else {
+            return true;
+        };
+        let Some(left) = missing.checked_sub(bytes as u64) else {
+            return false;
+        };
+        *missing = left;
+        left == 0 || !last
+    }
+}
+
+fn checked(head: [u8; HEAD]) -> Result<Head, Reason> {
+    let head = Head::read(head);
+    if head.length > LARGEST {
+        return Err(Reason::FrameSizeError);
+    }
+    Ok(head)
+}
