@@ -185,13 +185,16 @@ impl Fields {
 
     /// Only the fields that say how long the message and the connection are.
     pub(super) fn framing(&self) -> impl Iterator<Item = (Name, &[u8])> {
-        let framing = |name| {
-            matches!(
-                name,
-                Name::ContentLength | Name::TransferEncoding | Name::Connection
-            )
-        };
-        self.entries
+        const FRAMING: [Name; 3] = [
+            Name::ContentLength,
+            Name::TransferEncoding,
+            Name::Connection,
+        ];
+        let framing = |name| FRAMING.contains(&name);
+        let has_one = FRAMING.iter().any(|name| self.may_have(*name));
+        let entries = self.entries.as_slice();
+        let entries = if has_one { entries } else { &[] };
+        entries
             .iter()
             .filter(move |entry| framing(entry.name))
             .map(|entry| (entry.name, entry.value.bytes(&self.buffer)))
