@@ -158,8 +158,7 @@ impl Record {
         self.sent += bytes;
     }
 
-    /// A response's head, as HTTP/1.1 would spell it.
-    /// `fields` bytes of them, as HTTP/1.1 would write them.
+    /// A response's head with so many bytes of fields, as HTTP/1.1 would spell it.
     pub fn sent_head(&mut self, fields: usize) {
         self.sent += (fields + "HTTP/1.1 200\r\n\r\n".len() + 1) as u64;
     }

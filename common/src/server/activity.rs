@@ -22,8 +22,6 @@ pub(super) struct Activity {
     created: Instant,
     bytes: AtomicU64,
     requests: AtomicU64,
-    /// Requests that ended without an answer.
-    abandoned: AtomicU64,
     exchanges: AtomicU32,
     answering: AtomicU32,
     /// Milliseconds from `created`, plus one, at which the head now being read began; 0 = none is.
@@ -47,7 +45,6 @@ impl Default for Activity {
             created: Instant::now(),
             bytes: AtomicU64::new(0),
             requests: AtomicU64::new(0),
-            abandoned: AtomicU64::new(0),
             exchanges: AtomicU32::new(0),
             answering: AtomicU32::new(0),
             head_since: AtomicU64::new(0),
@@ -106,10 +103,6 @@ impl Activity {
         self.requests.load(Relaxed)
     }
 
-    pub(super) fn abandoned(&self) -> u64 {
-        self.abandoned.load(Relaxed)
-    }
-
     /// Grows with everything that moves.
     pub(super) fn moved(&self) -> u64 {
         self.bytes.load(Relaxed) + self.requests.load(Relaxed)
@@ -156,9 +149,6 @@ impl Ongoing {
 
 impl Drop for Ongoing {
     fn drop(&mut self) {
-        if self.answering {
-            self.activity.abandoned.fetch_add(1, Relaxed);
-        }
         self.answered();
         self.activity.exchanges.fetch_sub(1, Relaxed);
     }

@@ -1,7 +1,6 @@
 //! One connection, from accept to its end: TLS handshake, HTTP/2 by the handler itself, HTTP/1.1 by hyper or by the
-//! handler, time-outs, draining. A watchdog
-//! beside hyper sees what hyper does not: a client that stopped in the middle of a request head (408), one that stopped
-//! reading, one that has nothing to say.
+//! handler, time-outs, draining. A watchdog beside hyper sees what hyper does not: a client that stopped in the middle of
+//! a request head (408), one that stopped reading, one that has nothing to say.
 
 pub mod http2;
 
@@ -134,11 +133,6 @@ impl Connection {
     /// Requests so far.
     pub fn requests(&self) -> u64 {
         self.activity.requests()
-    }
-
-    /// Those of them that ended without an answer.
-    pub fn abandoned(&self) -> u64 {
-        self.activity.abandoned()
     }
 
     fn watched(&self, established: Established) -> WatchedStream {

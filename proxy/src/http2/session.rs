@@ -22,7 +22,7 @@ use super::frame;
 use super::hpack::{Decoder, Encoder};
 use super::request::Flaw;
 use super::streams::{Key, Stream, Streams};
-use super::window::{Window, signed};
+use super::window::Window;
 use crate::http1::RequestHead;
 use crate::http1::buffers::Buffers;
 
@@ -54,8 +54,15 @@ const MOST_EMPTY: u32 = 100;
 /// Frames of a block of fields behind its first.
 const MOST_CONTINUATIONS: u32 = 16;
 
-/// Streams that we have reset, of which frames may be on their way.
-const MOST_RESET: usize = 64;
+/// Requests that a client may reset before they are answered, besides half of all that it sends: each may have cost a
+/// connection to a target.
+const MOST_ABANDONED: u64 = 200;
+
+/// Streams that we have reset, of which frames may be on their way: more than there may be at a time.
+const MOST_RESET: usize = 256;
+
+/// A guess of a head by the one before it goes no further.
+const USUAL_HEAD: usize = 4096;
 
 /// In the PING behind the first goodbye: what comes before its answer was sent without knowing of it.
 const GOODBYE: [u8; 8] = *b"goodbye.";
@@ -78,8 +85,9 @@ pub struct Session {
     usual_head: usize,
     incoming: VecDeque<Incoming>,
     streams: Streams,
-    /// Latest stream of the client.
-    last: u32,
+    /// Latest stream of the client, and the latest that was taken from it.
+    last_seen: u32,
+    last_taken: u32,
     /// Those that we have reset last.
     reset: VecDeque<u32>,
     window: Window,
@@ -98,6 +106,9 @@ pub struct Session {
     farewell: Farewell,
     /// The client has said goodbye.
     client_leaves: bool,
+    requests: u64,
+    /// Those that their client has ended before they were answered.
+    abandoned: u64,
     mistakes: u32,
     empty: u32,
     /// Nothing is read any more, and no stream goes on.
@@ -156,10 +167,11 @@ impl Session {
             is_settled: false,
             partial: Vec::new(),
             block: None,
-            usual_head: 512,
+            usual_head: 0,
             incoming: VecDeque::new(),
             streams: Streams::default(),
-            last: 0,
+            last_seen: 0,
+            last_taken: 0,
             reset: VecDeque::new(),
             window: Window::new(CONNECTION_WINDOW),
             output: Vec::new(),
@@ -171,6 +183,8 @@ impl Session {
             initial_credit: DEFAULT_WINDOW.into(),
             farewell: Farewell::Unsaid,
             client_leaves: false,
+            requests: 0,
+            abandoned: 0,
             mistakes: 0,
             empty: 0,
             over: false,
@@ -249,7 +263,7 @@ impl Session {
 
     /// Asks the client to go: what it has sent by the time that it hears of this is answered.
     pub fn say_goodbye(&mut self) {
-        if self.farewell == Farewell::Unsaid {
+        if self.farewell == Farewell::Unsaid && !self.over {
             self.farewell = Farewell::Said;
             let output = self.output();
             frame::write_goaway(LARGEST_WINDOW as u32, Reason::NoError, output);
@@ -260,7 +274,7 @@ impl Session {
     /// Ends the connection for what its client has done.
     pub fn give_up(&mut self, reason: Reason) {
         if !self.over {
-            let last = self.last;
+            let last = self.last_taken;
             frame::write_goaway(last, reason, self.output());
             self.end();
         }
@@ -269,7 +283,6 @@ impl Session {
     /// The connection is no more: whoever answers hears of it.
     pub fn end(&mut self) {
         self.over = true;
-        self.incoming.clear();
         self.queue.clear();
         self.endings.clear();
         for key in self.streams.keys() {
@@ -320,6 +333,9 @@ impl Session {
     /// Says that a stream is not to go on of which nothing is known here.
     fn refuse(&mut self, id: u32, reason: Reason) {
         frame::write_reset(id, reason, self.output());
+        if self.reset.contains(&id) {
+            return;
+        }
         if self.reset.len() == MOST_RESET {
             self.reset.pop_front();
         }
@@ -333,8 +349,27 @@ impl Session {
             return Err(Reason::EnhanceYourCalm);
         }
         match self.streams.find(id) {
-            Some(key) => self.reset(key, reason),
+            Some(key) => {
+                self.abandon(key)?;
+                self.reset(key, reason);
+            }
             None => self.refuse(id, reason),
+        }
+        Ok(())
+    }
+
+    /// The client ends a stream, by a word or a mistake.
+    fn abandon(&mut self, key: Key) -> Result<(), Reason> {
+        match self.streams.get(key) {
+            Some(stream) if !stream.begun => self.count_abandoned(),
+            _ => Ok(()),
+        }
+    }
+
+    fn count_abandoned(&mut self) -> Result<(), Reason> {
+        self.abandoned += 1;
+        if self.abandoned > MOST_ABANDONED + self.requests / 2 {
+            return Err(Reason::EnhanceYourCalm);
         }
         Ok(())
     }
@@ -348,11 +383,20 @@ impl Session {
         stream.waiting = None;
         stream.ongoing = None;
         stream.wake();
-        let (content, held) = (std::mem::take(&mut stream.content), stream.held);
+        let content = std::mem::take(&mut stream.content);
+        let (queued, held) = (stream.queued, stream.held);
         self.streams.close(key);
+        if queued {
+            self.queue.retain(|other| *other != key);
+        }
         if !held {
             self.streams.remove(key);
         }
+        self.forget(content);
+    }
+
+    /// Content that nobody takes.
+    fn forget(&mut self, content: Vec<u8>) {
         self.give_back(content.len());
         self.buffers.give_back(content);
     }
@@ -373,15 +417,10 @@ impl Session {
         if !receiving {
             self.streams.close(key);
         }
-        if !held {
-            if receiving {
-                self.reset(key, Reason::NoError);
-            } else {
-                let left = self.streams.remove(key);
-                let content = left.map(|stream| stream.content).unwrap_or_default();
-                self.give_back(content.len());
-                self.buffers.give_back(content);
-            }
+        if !held && receiving {
+            self.reset(key, Reason::NoError);
+        } else if !held {
+            self.streams.remove(key);
         }
     }
 
@@ -400,7 +439,8 @@ impl Session {
             stream.queued = false;
             if stream.waiting.is_some() {
                 self.send_waiting(key);
-            } else if !stream.gone {
+            } else if stream.credit > 0 {
+                // Without credit, which its client may have taken back, it is woken when it gets some.
                 stream.granted = true;
                 promised += stream.credit.min(signed(frame::LARGEST));
                 stream.wake();
@@ -413,6 +453,11 @@ impl Session {
         self.credit
             .min(signed(ROOM) - signed(self.unwritten().len()))
     }
+}
+
+/// Bytes beside what the client lets us send, which it may bring below nothing.
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub(super) struct Stream {
     pub(super) granted: bool,
     /// Reset by either side, or its connection is over.
     pub(super) gone: bool,
+    /// The final head was sent.
+    pub(super) begun: bool,
     /// Of the one who answers; whatever happens wakes it.
     pub(super) waker: Option<Waker>,
     /// Who answers has not left yet.
@@ -83,6 +85,7 @@ impl Stream {
             queued: false,
             granted: false,
             gone: false,
+            begun: false,
             waker: None,
             held: true,
             ongoing: None,
@@ -129,7 +132,7 @@ impl Streams {
 
     /// Nobody is there, not even one who has to leave yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.free.len() == self.places.len()
+        self.kept() == 0
     }
 
     pub(super) fn insert(&mut self, stream: Stream) -> Key {
@@ -146,10 +149,20 @@ impl Streams {
         Key { place, id }
     }
 
+    /// Those whose places are taken: the open ones and those that somebody has to leave yet.
+    pub(super) fn kept(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
     /// Of a stream of which frames may come.
     pub(super) fn find(&self, id: u32) -> Option<Key> {
         let place = self.ids.iter().position(|other| *other == id)? as u32;
         Some(Key { place, id })
+    }
+
+    pub(super) fn find_mut(&mut self, id: u32) -> Option<(Key, &mut Stream)> {
+        let key = self.find(id)?;
+        Some((key, self.get(key)?))
     }
 
     pub(super) fn get(&mut self, key: Key) -> Option<&mut Stream> {

@@ -38,11 +38,6 @@ impl Window {
     }
 }
 
-/// Bytes beside what the client lets us send, which it may bring below nothing.
-pub(super) fn signed(bytes: usize) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,6 +52,10 @@ impl Work for Http2Request {
             connection,
             record,
         } = self;
+        if client.is_gone() {
+            // Nothing is begun for it: resets would cost their sender less than us.
+            return;
+        }
         client.swap_timer(timer);
         let answering = listener.answer_http2(head, refused.take(), client, connection, record);
         let answered = match answering.await {
@@ -205,8 +209,9 @@ fn begin(
             encoder.field(name, value, out);
         });
     });
+    begun?;
     record.sent_head(size);
-    begun
+    Ok(())
 }
 
 /// A response of the load balancer's own.
@@ -228,8 +233,8 @@ fn own(
             encoder.field(name.as_str().as_bytes(), value.as_bytes(), out);
         }
     });
-    record.sent_head(size);
     begun?;
+    record.sent_head(size);
     if !over {
         client.send(content.clone(), true, None)?;
         record.sent(content.len() as u64);

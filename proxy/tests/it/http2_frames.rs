@@ -291,3 +291,26 @@ fn content_that_is_not_as_long_as_it_says_is_no_whole_request() {
     assert!(requests.iter().all(|request| request.uri() == "/good"));
     until("broken requests let go", || target.open_connections() <= 1);
 }
+
+/// The end of the content had come, and was forgotten with the rest: a target must not take what it has for all.
+#[test]
+fn content_that_is_reset_behind_its_end_is_no_whole_request() {
+    let (heads, ends) = std::sync::mpsc::channel();
+    let target = Target::scripted(move |connection| {
+        connection.request_head()?;
+        heads.send(Vec::new()).unwrap();
+        heads.send(connection.rest()?).unwrap();
+        Ok(())
+    });
+    let proxy = Setup::to([target.address]).https().start();
+    let mut client = Client::connect(&proxy);
+    for _ in 0..20 {
+        let stream = client.open(END_HEADERS, &asking("POST", "/"));
+        assert_eq!(ends.recv().unwrap(), b"");
+        let last = frame(DATA, END_STREAM, stream, "hello");
+        let reset = frame(RST_STREAM, 0, stream, 8_u32.to_be_bytes());
+        client.send([last, reset].concat());
+        let rest = ends.recv().unwrap();
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "{}", rest.escape_ascii());
+    }
+}

@@ -10,8 +10,7 @@ use lintel_common::server::Ongoing;
 use super::super::frame;
 use super::super::hpack::Encoder;
 use super::super::streams::Waiting;
-use super::super::window::signed;
-use super::{Key, Reason, Session};
+use super::{Key, Reason, Session, Stream, signed};
 use crate::http1::{Fields, Malformed};
 
 /// Nobody is there any more who could be answered.
@@ -19,6 +18,11 @@ use crate::http1::{Fields, Malformed};
 pub struct Gone;
 
 impl Session {
+    /// The client does not want this any more, or has gone.
+    pub fn is_gone(&mut self, key: Key) -> bool {
+        self.stream_to_answer(key).is_err()
+    }
+
     /// Ready when the client does not want this any more, or has gone.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>, key: Key) -> Poll<()> {
         match self.streams.get(key) {
@@ -37,17 +41,21 @@ impl Session {
         key: Key,
     ) -> Poll<Option<io::Result<Vec<u8>>>> {
         match self.streams.get(key) {
+            // Of what had come something may be forgotten: it has no end.
+            Some(stream) if stream.gone => {
+                Poll::Ready(Some(Err(ErrorKind::ConnectionReset.into())))
+            }
             Some(stream) if !stream.content.is_empty() => {
                 let content = std::mem::take(&mut stream.content);
                 stream.taken += content.len();
                 Poll::Ready(Some(Ok(content)))
             }
             Some(stream) if !stream.receiving => Poll::Ready(None),
-            Some(stream) if !stream.gone => {
+            Some(stream) => {
                 stream.wait(cx);
                 Poll::Pending
             }
-            _ => Poll::Ready(Some(Err(ErrorKind::ConnectionReset.into()))),
+            None => Poll::Ready(Some(Err(ErrorKind::ConnectionReset.into()))),
         }
     }
 
@@ -91,7 +99,9 @@ impl Session {
         over: bool,
         fields: impl FnOnce(&mut Encoder, &mut Vec<u8>),
     ) -> Result<(), Gone> {
-        self.stream_to_answer(key)?.answered = over;
+        let stream = self.stream_to_answer(key)?;
+        stream.answered = over;
+        stream.begun = status >= 200;
         self.write_block(key.id, over, |encoder, out| {
             encoder.status(status, out);
             fields(encoder, out);
@@ -140,7 +150,7 @@ impl Session {
         last: bool,
         trailers: Option<HeaderMap>,
     ) -> Result<(), Gone> {
-        let credit = self.credit;
+        let room = self.room();
         let stream = self.stream_to_answer(key)?;
         stream.answered = last;
         let waiting = Waiting {
@@ -148,7 +158,7 @@ impl Session {
             last,
             trailers,
         };
-        let fits = signed(waiting.content.len()) <= credit.min(stream.credit);
+        let fits = signed(waiting.content.len()) <= room.min(stream.credit);
         if stream.waiting.is_none() && (fits || waiting.content.is_empty()) {
             self.write_content(key, waiting);
         } else {
@@ -186,6 +196,7 @@ impl Session {
         stream.waker = None;
         let granted = std::mem::take(&mut stream.granted);
         let taken = std::mem::take(&mut stream.taken);
+        let content = std::mem::take(&mut stream.content);
         if stream.gone {
             self.streams.remove(key);
         } else if stream.answered {
@@ -196,6 +207,7 @@ impl Session {
             self.reset(key, Reason::InternalError);
         }
         self.give_back(taken);
+        self.forget(content);
         if granted {
             self.serve_queue();
         }
@@ -203,7 +215,7 @@ impl Session {
         self.wake_driver();
     }
 
-    fn stream_to_answer(&mut self, key: Key) -> Result<&mut super::Stream, Gone> {
+    fn stream_to_answer(&mut self, key: Key) -> Result<&mut Stream, Gone> {
         let stream = self.streams.get(key);
         stream.filter(|stream| !stream.gone).ok_or(Gone)
     }

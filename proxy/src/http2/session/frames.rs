@@ -4,7 +4,7 @@ use super::super::frame::{self, HEAD, Head, LARGEST};
 use super::super::request::{Gathered, Malformed, Trailers};
 use super::{
     Block, Farewell, GOODBYE, Incoming, LARGEST_WINDOW, MOST_CONTINUATIONS, MOST_EMPTY, PREFACE,
-    Reason, STREAM_WINDOW, Session, Stream, Window,
+    Reason, STREAM_WINDOW, Session, Stream, USUAL_HEAD, Window,
 };
 use crate::http1::Length;
 
@@ -128,7 +128,7 @@ impl Session {
     }
 
     fn is_idle(&self, id: u32) -> bool {
-        id > self.last || id.is_multiple_of(2)
+        id > self.last_seen || id.is_multiple_of(2)
     }
 
     fn data(&mut self, head: Head, payload: &[u8]) -> Result<(), Reason> {
@@ -145,8 +145,7 @@ impl Session {
         if self.empty > MOST_EMPTY {
             return Err(Reason::EnhanceYourCalm);
         }
-        let key = self.streams.find(head.stream);
-        let Some((key, stream)) = key.and_then(|key| Some((key, self.streams.get(key)?))) else {
+        let Some((key, stream)) = self.streams.find_mut(head.stream) else {
             self.give_back(payload.len());
             return self.late(head.stream);
         };
@@ -164,14 +163,20 @@ impl Session {
             return self.blame(head.stream, reason);
         }
         stream.receiving = !last;
-        if stream.content.capacity() == 0 && !content.is_empty() {
-            stream.content = self.buffers.lend();
-        }
-        stream.content.extend_from_slice(content);
-        stream.wake();
         let padding = payload.len() - content.len();
-        if padding > 0 {
-            self.release(key, padding);
+        if stream.held {
+            if stream.content.capacity() == 0 && !content.is_empty() {
+                stream.content = self.buffers.lend();
+            }
+            stream.content.extend_from_slice(content);
+            stream.wake();
+            if padding > 0 {
+                stream.taken += padding;
+                self.release(key, padding);
+            }
+        } else {
+            // Answered already.
+            self.give_back(payload.len());
         }
         if last {
             self.finish(key);
@@ -228,13 +233,12 @@ impl Session {
         depends_on_itself: bool,
         bytes: &[u8],
     ) -> Result<(), Reason> {
-        if id > self.last && !id.is_multiple_of(2) {
+        if id > self.last_seen && !id.is_multiple_of(2) {
             return self.request(id, end_stream, depends_on_itself, bytes);
         }
         let mut trailers = Trailers::default();
         self.unpack(bytes, |name, value| trailers.field(name, value))?;
-        let key = self.streams.find(id);
-        let Some((key, stream)) = key.and_then(|key| Some((key, self.streams.get(key)?))) else {
+        let Some((key, stream)) = self.streams.find_mut(id) else {
             return if self.reset.contains(&id) {
                 Ok(())
             } else {
@@ -266,19 +270,19 @@ impl Session {
     ) -> Result<(), Reason> {
         let mut gathered = Gathered::new(self.limits.header_list, self.usual_head);
         self.unpack(bytes, |name, value| gathered.field(name, value))?;
-        self.last = id;
-        if self.farewell == Farewell::Final {
+        self.last_seen = id;
+        let most = self.limits.concurrent_streams as usize;
+        let full = self.streams.kept() >= 2 * most;
+        if full || self.streams.open() >= most || self.farewell == Farewell::Final {
             self.refuse(id, Reason::RefusedStream);
-            return Ok(());
+            // It has reset more than it may have open before anybody could look.
+            return if full { self.count_abandoned() } else { Ok(()) };
         }
+        self.last_taken = id;
         if depends_on_itself {
             return self.blame(id, Reason::ProtocolError);
         }
-        if self.streams.open() >= self.limits.concurrent_streams as usize {
-            self.refuse(id, Reason::RefusedStream);
-            return Ok(());
-        }
-        self.usual_head = gathered.size().next_multiple_of(256);
+        self.usual_head = gathered.size().next_multiple_of(256).min(USUAL_HEAD);
         let request = match gathered.finish(over) {
             Ok(request) => request,
             Err(Malformed(why)) => {
@@ -286,6 +290,7 @@ impl Session {
                 return self.blame(id, Reason::ProtocolError);
             }
         };
+        self.requests += 1;
         let missing = match request.head.length() {
             Length::Known(length) => Some(length),
             _ => None,
@@ -310,11 +315,15 @@ impl Session {
     }
 
     fn priority(&mut self, head: Head, payload: &[u8]) -> Result<(), Reason> {
+        let is_idle = self.is_idle(head.stream);
+        if payload.len() != 5 && is_idle {
+            return Err(Reason::FrameSizeError);
+        }
         if payload.len() != 5 {
             return self.blame(head.stream, Reason::FrameSizeError);
         }
         let depends_on_itself = frame::number(payload) & (u32::MAX >> 1) == head.stream;
-        if depends_on_itself && !self.is_idle(head.stream) {
+        if depends_on_itself && !is_idle {
             return self.blame(head.stream, Reason::ProtocolError);
         }
         Ok(())
@@ -326,6 +335,7 @@ impl Session {
             return Err(Reason::ProtocolError);
         }
         if let Some(key) = self.streams.find(head.stream) {
+            self.abandon(key)?;
             self.lose(key);
         }
         Ok(())
@@ -344,6 +354,9 @@ impl Session {
             match name {
                 frame::HEADER_TABLE_SIZE => self.encoder.set_most(value),
                 frame::ENABLE_PUSH if value > 1 => return Err(Reason::ProtocolError),
+                frame::INITIAL_WINDOW_SIZE if i64::from(value) > LARGEST_WINDOW => {
+                    return Err(Reason::FlowControlError);
+                }
                 frame::INITIAL_WINDOW_SIZE => initial_credit = Some(value),
                 frame::MAX_FRAME_SIZE if !(LARGEST as u32..1 << 24).contains(&value) => {
                     return Err(Reason::ProtocolError);
@@ -364,9 +377,6 @@ impl Session {
     /// Also of the streams that there are (RFC 9113 6.9.2).
     fn set_initial_credit(&mut self, value: u32) -> Result<(), Reason> {
         let value = i64::from(value);
-        if value > LARGEST_WINDOW {
-            return Err(Reason::FlowControlError);
-        }
         let more = value - self.initial_credit;
         self.initial_credit = value;
         for key in self.streams.keys() {
@@ -389,7 +399,7 @@ impl Session {
             frame::write_ping(frame::ACK, payload, self.output());
         } else if payload == GOODBYE && self.farewell == Farewell::Said {
             self.farewell = Farewell::Final;
-            let last = self.last;
+            let last = self.last_taken;
             frame::write_goaway(last, Reason::NoError, self.output());
         }
         Ok(())
@@ -411,8 +421,7 @@ impl Session {
         if self.is_idle(head.stream) {
             return Err(Reason::ProtocolError);
         }
-        let key = self.streams.find(head.stream);
-        if let Some((key, stream)) = key.and_then(|key| Some((key, self.streams.get(key)?))) {
+        if let Some((key, stream)) = self.streams.find_mut(head.stream) {
             stream.credit += increment;
             if stream.credit > LARGEST_WINDOW {
                 return self.blame(head.stream, Reason::FlowControlError);

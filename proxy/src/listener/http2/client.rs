@@ -82,6 +82,11 @@ impl Http2Client {
         self.received
     }
 
+    /// Whether its client has gone before anything was done.
+    pub(super) fn is_gone(&self) -> bool {
+        self.session.borrow_mut().is_gone(self.stream)
+    }
+
     /// Sends the response's head. `over`: there is no more of it.
     pub(super) fn answer(
         &mut self,
@@ -223,15 +228,20 @@ impl Http2Stream for Http2Client {
         }
         self.ended = data.is_none() || self.session.borrow_mut().is_taken(self.stream);
         let last = self.ended;
-        Poll::Ready(data.map(|data| {
-            data.map(|data| (Bytes::from(data), last))
-                .map_err(Broken::Source)
-        }))
+        let copied = |data: Vec<u8>| {
+            // The buffer is lent, and may be much larger than what is in it.
+            let copy = Bytes::copy_from_slice(&data);
+            self.buffers.give_back(data);
+            (copy, last)
+        };
+        Poll::Ready(data.map(|data| data.map(copied).map_err(Broken::Source)))
     }
 
     /// Held to what HTTP/1.1 lets pass.
     fn trailers(&mut self) -> Result<Option<Fields>, Broken> {
-        self.take_trailers()
+        let trailers = self.take_trailers()?;
+        self.taken |= trailers.is_some();
+        Ok(trailers)
     }
 
     fn release(&mut self, bytes: usize) {

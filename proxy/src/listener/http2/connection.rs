@@ -12,15 +12,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::Listener;
 use crate::http1::buffers::Buffers;
+use crate::http2::Session;
 use crate::http2::session::Limits;
-use crate::http2::{Reason, Session};
 
-/// What one read may bring: a record of TLS and more, so that content comes in long pieces.
-const READ: usize = 64 * 1024;
-
-/// Requests that a client may reset before they are answered, besides half of all that it sends. Each may have cost a
-/// connection to a target.
-const MOST_ABANDONED: u64 = 200;
+/// What one read may bring: TLS gives a record at a time.
+const READ: usize = 16 * 1024;
 
 /// Until the client has gone, or was told by the last call that no more is taken and has got its answers.
 pub(in crate::listener) async fn drive(
@@ -92,18 +88,13 @@ impl Driver<'_> {
 
     /// What the connection's age, the number of its requests and the server's stop mean for its client.
     fn hear_calls(&self) {
-        let requests = self.connection.requests();
         let most = self.options.max_http2_requests;
-        if most.is_some_and(|most| requests >= most) {
+        if most.is_some_and(|most| self.connection.requests() >= most) {
             // Those under way are answered, and those that its client sends before it hears of this.
             self.calls.last.set(true);
         }
-        let mut session = self.session.borrow_mut();
         if self.calls.last.get() {
-            session.say_goodbye();
-        }
-        if self.connection.abandoned() > MOST_ABANDONED + requests / 2 {
-            session.give_up(Reason::EnhanceYourCalm);
+            self.session.borrow_mut().say_goodbye();
         }
     }
 

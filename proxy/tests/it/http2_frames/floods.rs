@@ -205,6 +205,72 @@ fn mistakes_that_reset_a_request_are_counted_like_resets() {
     }
 }
 
+/// CVE-2023-44487: before any of them can be looked at.
+#[test]
+fn resets_that_come_with_their_requests_end_the_connection() {
+    let mut scene = Scene::new();
+    let mut resets = Vec::new();
+    for nth in 0..1000 {
+        let stream = 2 * nth + 1;
+        let head = END_HEADERS | END_STREAM;
+        resets.extend(frame(HEADERS, head, stream, block(&asking("GET", "/held"))));
+        resets.extend(frame(RST_STREAM, 0, stream, 8_u32.to_be_bytes()));
+    }
+    scene.flood(resets);
+    scene.bad.assert_sent_away(Reason::ENHANCE_YOUR_CALM);
+    let begun = scene.target.requests().len() - scene.asked;
+    assert!(begun < 450, "{begun}");
+    scene.assert_over(begun);
+}
+
+/// A client that takes credit back from a stream which waits for that of the connection, while another one has something
+/// to be sent.
+#[test]
+fn credit_that_is_taken_back_stops_nobody_else() {
+    let target = Target::answering(|request| match request.uri() {
+        "/large" => ok(&"x".repeat(1 << 20)),
+        _ => ok("well"),
+    });
+    let setup = Setup::to([target.address]).https();
+    let proxy = setup.with("workers = 1").start();
+    let (mut bad, mut good) = (Client::connect(&proxy), Client::connect(&proxy));
+    let window = |size: u32| frame(SETTINGS, 0, 0, [&[0, 4], &size.to_be_bytes()[..]].concat());
+    let update = |stream, more: u32| frame(WINDOW_UPDATE, 0, stream, more.to_be_bytes());
+    bad.send(window(1 << 20));
+    let large = bad.open(END_HEADERS | END_STREAM, &asking("GET", "/large"));
+    let mut received = 0;
+    while received < 65_535 {
+        received += bad.next(DATA).payload.len();
+    }
+    let small = bad.open(END_HEADERS | END_STREAM, &asking("GET", "/small"));
+    assert_eq!(bad.said_of(small), Answer(200));
+    bad.send(
+        [
+            update(small, 1 << 20),
+            window(0),
+            update(0, 1),
+            update(0, 1),
+        ]
+        .concat(),
+    );
+    for _ in 0..3 {
+        assert_eq!(good.get("/"), Answer(200));
+    }
+    // And goes on where it was.
+    bad.send([window(1 << 20), update(0, 2 << 20)].concat());
+    let (mut ended, mut of_small) = (0, Vec::new());
+    while ended < 2 {
+        let data = bad.next(DATA);
+        if data.stream == large {
+            received += data.payload.len();
+        } else {
+            of_small.extend(data.payload);
+        }
+        ended += usize::from(data.flags & END_STREAM);
+    }
+    assert_eq!((received, &*of_small), (1 << 20, &b"well"[..]));
+}
+
 #[test]
 fn mistakes_that_are_no_request_are_counted_too() {
     const MOST: usize = 1024;
