@@ -18,6 +18,12 @@ impl Window {
         }
     }
 
+    /// What may come once the client has heard of all that was given back.
+    #[cfg(test)]
+    pub(super) fn whole(&self) -> u32 {
+        self.left + self.untold
+    }
+
     /// So much has come. False: it was more than there was room for.
     #[must_use]
     pub(super) fn take(&mut self, bytes: usize) -> bool {
