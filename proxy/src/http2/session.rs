@@ -100,6 +100,8 @@ pub struct Session {
     endings: VecDeque<(u64, Ongoing)>,
     /// Streams that wait for room or for the connection's credit.
     queue: VecDeque<Key>,
+    /// Room that is kept for those whose turn it is.
+    promised: i64,
     /// Content that the client may still be sent, of all streams, and at the beginning of each.
     credit: i64,
     initial_credit: i64,
@@ -179,6 +181,7 @@ impl Session {
             before: 0,
             endings: VecDeque::new(),
             queue: VecDeque::new(),
+            promised: 0,
             credit: DEFAULT_WINDOW.into(),
             initial_credit: DEFAULT_WINDOW.into(),
             farewell: Farewell::Unsaid,
@@ -424,14 +427,17 @@ impl Session {
         }
     }
 
-    /// Lets those go on that wait for room, as far as there is some.
+    /// Lets those go on that wait for room, as far as there is some. The share of each is kept for it: who comes first and
+    /// has much to send leaves the others theirs.
     fn serve_queue(&mut self) {
-        let mut promised = 0;
         while let Some(key) = self.queue.front().copied() {
-            let room = self.room() - promised;
+            let room = self.room();
             if room <= 0 {
                 return;
             }
+            // A share is worth a frame, or it is all that there is.
+            let frames = room / signed(frame::LARGEST);
+            let share = room / frames.clamp(1, signed(self.queue.len()));
             self.queue.pop_front();
             let Some(stream) = self.streams.get(key) else {
                 continue;
@@ -441,8 +447,8 @@ impl Session {
                 self.send_waiting(key);
             } else if stream.credit > 0 {
                 // Without credit, which its client may have taken back, it is woken when it gets some.
-                stream.granted = true;
-                promised += stream.credit.min(signed(frame::LARGEST));
+                stream.granted = share.min(stream.credit);
+                self.promised += stream.granted;
                 stream.wake();
             }
         }
@@ -450,8 +456,16 @@ impl Session {
 
     /// What any stream may send now.
     fn room(&self) -> i64 {
-        self.credit
-            .min(signed(ROOM) - signed(self.unwritten().len()))
+        let room = signed(ROOM) - signed(self.unwritten().len());
+        self.credit.min(room) - self.promised
+    }
+
+    /// Nothing is kept for a stream any more. Whether it was its turn.
+    fn end_turn(&mut self, key: Key) -> bool {
+        let stream = self.streams.get(key);
+        let granted = stream.map_or(0, |stream| std::mem::take(&mut stream.granted));
+        self.promised -= granted;
+        granted > 0
     }
 }
 

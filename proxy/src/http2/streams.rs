@@ -41,8 +41,8 @@ pub(super) struct Stream {
     pub(super) waiting: Option<Box<Waiting>>,
     /// In the session's queue.
     pub(super) queued: bool,
-    /// Was told that there is room, and has not used it.
-    pub(super) granted: bool,
+    /// Room that it was told of and has not used.
+    pub(super) granted: i64,
     /// Reset by either side, or its connection is over.
     pub(super) gone: bool,
     /// The final head was sent.
@@ -83,7 +83,7 @@ impl Stream {
             credit,
             waiting: None,
             queued: false,
-            granted: false,
+            granted: 0,
             gone: false,
             begun: false,
             waker: None,

@@ -120,12 +120,12 @@ impl Session {
         key: Key,
         wanted: usize,
     ) -> Poll<Result<usize, Gone>> {
+        let was_its_turn = self.end_turn(key);
         let room = self.room();
-        let stream = match self.stream_to_answer(key) {
-            Ok(stream) => stream,
-            Err(gone) => return Poll::Ready(Err(gone)),
+        let Ok(stream) = self.stream_to_answer(key) else {
+            self.serve_queue();
+            return Poll::Ready(Err(Gone));
         };
-        stream.granted = false;
         let of_stream = stream.credit;
         if stream.waiting.is_none() {
             if let Ok(room @ 1..) = usize::try_from(room.min(of_stream)) {
@@ -139,6 +139,10 @@ impl Session {
         if let Some(stream) = self.streams.get(key) {
             stream.wait(cx);
         }
+        if was_its_turn {
+            // Its client may have taken back what it was for.
+            self.serve_queue();
+        }
         Poll::Pending
     }
 
@@ -150,9 +154,10 @@ impl Session {
         last: bool,
         trailers: Option<HeaderMap>,
     ) -> Result<(), Gone> {
+        self.stream_to_answer(key)?.answered = last;
+        self.end_turn(key);
         let room = self.room();
         let stream = self.stream_to_answer(key)?;
-        stream.answered = last;
         let waiting = Waiting {
             content,
             last,
@@ -189,12 +194,12 @@ impl Session {
 
     /// Who answers is done; the exchange lasts until its client has got everything.
     pub fn leave(&mut self, key: Key, ongoing: Ongoing) {
+        let was_its_turn = self.end_turn(key);
         let Some(stream) = self.streams.get(key) else {
             return;
         };
         stream.held = false;
         stream.waker = None;
-        let granted = std::mem::take(&mut stream.granted);
         let taken = std::mem::take(&mut stream.taken);
         let content = std::mem::take(&mut stream.content);
         if stream.gone {
@@ -208,7 +213,7 @@ impl Session {
         }
         self.give_back(taken);
         self.forget(content);
-        if granted {
+        if was_its_turn {
             self.serve_queue();
         }
         // A connection may have waited for this one to be over.

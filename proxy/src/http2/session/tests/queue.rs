@@ -49,6 +49,55 @@ fn no_more_is_taken_than_there_is_room_for() {
 }
 
 #[test]
+fn all_that_want_room_get_some() {
+    // However much of it is written at a time: the first to ask has content without end, and so have the others.
+    for written in [100, 5_000, 20_000, usize::MAX] {
+        let mut client = eager();
+        let streams = wanting(&mut client, 4);
+        let mut sent = [0; 4];
+        for (at, (key, woken)) in streams.iter().enumerate() {
+            sent[at] += sends_all_it_can(&mut client, *key, woken);
+        }
+        for _ in 0..(4 << 20) / written.min(1 << 18) {
+            let most = client.session.unwritten().len();
+            client.session.wrote(written.min(most));
+            for (at, (key, woken)) in streams.iter().enumerate() {
+                if woken.take() > 0 {
+                    sent[at] += sends_all_it_can(&mut client, *key, woken);
+                }
+            }
+        }
+        let (least, most) = (sent.iter().min(), sent.iter().max());
+        assert!(
+            most < least.map(|least| 2 * least).as_ref(),
+            "{written}: {sent:?}"
+        );
+    }
+}
+
+#[test]
+fn all_that_want_credit_get_some() {
+    let mut client = Client::with(&setting(frame::INITIAL_WINDOW_SIZE, 1 << 30));
+    let streams = wanting(&mut client, 4);
+    let mut sent = [0; 4];
+    for (at, (key, woken)) in streams.iter().enumerate() {
+        sent[at] += sends_all_it_can(&mut client, *key, woken);
+    }
+    client.hears();
+    for _ in 0..100 {
+        client.sends(window_update(0, 30_000));
+        for (at, (key, woken)) in streams.iter().enumerate() {
+            if woken.take() > 0 {
+                sent[at] += sends_all_it_can(&mut client, *key, woken);
+            }
+        }
+        client.hears();
+    }
+    assert_eq!(sent.iter().sum::<usize>(), 65_535 + 100 * 30_000);
+    assert!(sent.iter().all(|sent| *sent > 500_000), "{sent:?}");
+}
+
+#[test]
 fn a_turn_that_is_not_used_passes_on() {
     type End = fn(&mut Client, Key);
     let ends: [End; 4] = [
