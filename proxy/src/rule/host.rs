@@ -36,24 +36,26 @@ const IN_HOST: [bool; 256] = {
 
 /// A name or address and perhaps a port; anything else would mean different hosts to different readers.
 pub(crate) fn is_host(host: &str) -> bool {
-    let name = without_port(host);
-    let port = host.strip_prefix(name).unwrap_or_default();
-    let port = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
-    let name_is_one = if let Some(rest) = name.strip_prefix('[') {
-        rest.strip_suffix(']')
-            .is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok())
-    } else {
-        !name.is_empty() && name.bytes().all(|byte| IN_HOST[usize::from(byte)])
+    let bytes = host.as_bytes();
+    let name = match host.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
+        Some((v6, _)) if v6.parse::<Ipv6Addr>().is_ok() => v6.len() + 2,
+        _ => {
+            let end = bytes.iter().position(|byte| !IN_HOST[usize::from(*byte)]);
+            end.unwrap_or(bytes.len())
+        }
     };
-    name_is_one && port
+    match bytes.get(name..) {
+        Some([]) => name > 0,
+        Some([b':', port @ ..]) => name > 0 && is_port(port),
+        _ => false,
+    }
 }
 
-fn is_port(port: &str) -> bool {
-    !port.is_empty()
-        && port.len() <= 5
-        && port.bytes().all(|byte| byte.is_ascii_digit())
+fn is_port(port: &[u8]) -> bool {
+    (1..=5).contains(&port.len())
+        && port.iter().all(u8::is_ascii_digit)
         && port
-            .bytes()
+            .iter()
             .fold(0, |number, digit| 10 * number + u32::from(digit - b'0'))
             <= u16::MAX.into()
 }
@@ -61,6 +63,28 @@ fn is_port(port: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for host in [
+            "a",
+            "a-b.c_d",
+            "127.0.0.1",
+            "a:0",
+            "a:65535",
+            "[::1]",
+            "[::1]:80",
+            "%41",
+        ] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in [
+            "", ":80", "a:", "a:65536", "a:080808", "a:+1", "a:b", "a:1:2", "a b", "u@a", "a/b",
+            "[::1", "[]", "[::1]a", "[::1]:", "[a]", "::1", "a[::1]", "\u{e4}",
+        ] {
+            assert!(!is_host(host), "{host}");
+        }
+    }
 
     #[test]
     fn ports_are_cut_off_and_addresses_are_not() {
