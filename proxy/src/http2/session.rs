@@ -8,6 +8,7 @@
 
 mod answering;
 mod frames;
+mod queue;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -379,6 +380,7 @@ impl Session {
 
     /// Nothing more comes of a stream, and nothing more goes.
     fn lose(&mut self, key: Key) {
+        let was_its_turn = self.end_turn(key);
         let Some(stream) = self.streams.get(key) else {
             return;
         };
@@ -396,6 +398,9 @@ impl Session {
             self.streams.remove(key);
         }
         self.forget(content);
+        if was_its_turn {
+            self.serve_queue();
+        }
     }
 
     /// Content that nobody takes.
@@ -417,6 +422,7 @@ impl Session {
             self.endings.push_back((end, ongoing));
         }
         let (receiving, held) = (stream.receiving, stream.held);
+        self.end_turn(key);
         if !receiving {
             self.streams.close(key);
         }
@@ -425,47 +431,6 @@ impl Session {
         } else if !held {
             self.streams.remove(key);
         }
-    }
-
-    /// Lets those go on that wait for room, as far as there is some. The share of each is kept for it: who comes first and
-    /// has much to send leaves the others theirs.
-    fn serve_queue(&mut self) {
-        while let Some(key) = self.queue.front().copied() {
-            let room = self.room();
-            if room <= 0 {
-                return;
-            }
-            // A share is worth a frame, or it is all that there is.
-            let frames = room / signed(frame::LARGEST);
-            let share = room / frames.clamp(1, signed(self.queue.len()));
-            self.queue.pop_front();
-            let Some(stream) = self.streams.get(key) else {
-                continue;
-            };
-            stream.queued = false;
-            if stream.waiting.is_some() {
-                self.send_waiting(key);
-            } else if stream.credit > 0 {
-                // Without credit, which its client may have taken back, it is woken when it gets some.
-                stream.granted = share.min(stream.credit);
-                self.promised += stream.granted;
-                stream.wake();
-            }
-        }
-    }
-
-    /// What any stream may send now.
-    fn room(&self) -> i64 {
-        let room = signed(ROOM) - signed(self.unwritten().len());
-        self.credit.min(room) - self.promised
-    }
-
-    /// Nothing is kept for a stream any more. Whether it was its turn.
-    fn end_turn(&mut self, key: Key) -> bool {
-        let stream = self.streams.get(key);
-        let granted = stream.map_or(0, |stream| std::mem::take(&mut stream.granted));
-        self.promised -= granted;
-        granted > 0
     }
 }
 

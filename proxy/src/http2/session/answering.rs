@@ -122,9 +122,9 @@ impl Session {
     ) -> Poll<Result<usize, Gone>> {
         let was_its_turn = self.end_turn(key);
         let room = self.room();
-        let Ok(stream) = self.stream_to_answer(key) else {
-            self.serve_queue();
-            return Poll::Ready(Err(Gone));
+        let stream = match self.stream_to_answer(key) {
+            Ok(stream) => stream,
+            Err(gone) => return Poll::Ready(Err(gone)),
         };
         let of_stream = stream.credit;
         if stream.waiting.is_none() {
@@ -194,7 +194,6 @@ impl Session {
 
     /// Who answers is done; the exchange lasts until its client has got everything.
     pub fn leave(&mut self, key: Key, ongoing: Ongoing) {
-        let was_its_turn = self.end_turn(key);
         let Some(stream) = self.streams.get(key) else {
             return;
         };
@@ -213,9 +212,6 @@ impl Session {
         }
         self.give_back(taken);
         self.forget(content);
-        if was_its_turn {
-            self.serve_queue();
-        }
         // A connection may have waited for this one to be over.
         self.wake_driver();
     }

@@ -100,20 +100,13 @@ fn all_that_want_credit_get_some() {
 #[test]
 fn a_turn_that_is_not_used_passes_on() {
     type End = fn(&mut Client, Key);
-    let ends: [End; 4] = [
+    // Whether or not the handler has left yet.
+    let ends: [End; 5] = [
         |client, key| client.leaves(key),
-        |client, key| {
-            client.sends(frame(RST_STREAM, 0, key.id, [0, 0, 0, 8]));
-            client.leaves(key);
-        },
-        |client, key| {
-            client.session.abort(key, Reason::InternalError);
-            client.leaves(key);
-        },
-        |client, key| {
-            client.content(key, "", true);
-            client.leaves(key);
-        },
+        |client, key| client.sends(frame(RST_STREAM, 0, key.id, [0, 0, 0, 8])),
+        |client, key| client.session.abort(key, Reason::InternalError),
+        |client, key| client.content(key, "", true),
+        |client, key| client.session.send_head(key, 204, true, |_, _| {}).unwrap(),
     ];
     for (nth, end) in ends.into_iter().enumerate() {
         let mut client = Client::with(&setting(frame::INITIAL_WINDOW_SIZE, 1 << 20));
@@ -142,6 +135,24 @@ fn a_turn_that_is_not_used_passes_on() {
             Poll::Ready(Ok(100))
         );
     }
+}
+
+#[test]
+fn who_has_sent_all_gets_no_turn() {
+    let mut client = Client::with(&setting(frame::INITIAL_WINDOW_SIZE, 1 << 20));
+    let streams = wanting(&mut client, 3);
+    let (first, _) = streams[0];
+    client.content(first, vec![0; DEFAULT_WINDOW as usize], true);
+    for (key, woken) in &streams[1..] {
+        assert!(client.room(*key, woken).is_pending());
+    }
+    // Its handler has not left yet, and does not ask any more.
+    client.content(streams[1].0, "", true);
+    client.hears();
+    client.sends(window_update(0, 100));
+    assert_eq!(streams[2].1.take(), 1);
+    let room = client.room(streams[2].0, &streams[2].1);
+    assert_eq!(room, Poll::Ready(Ok(100)));
 }
 
 #[test]
