@@ -1,10 +1,10 @@
 //! A client in bytes, and what a session makes of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Poll, Wake};
+use std::task::Poll;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use lintel_common::server::Connection;
 
 use super::super::frame::{
@@ -12,11 +12,14 @@ use super::super::frame::{
     PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE,
 };
 use super::*;
+use play::{Woken, frame};
 
 mod endings;
 mod errors;
 mod mistakes;
+mod play;
 mod queue;
+mod random;
 mod receiving;
 mod sending;
 
@@ -26,14 +29,6 @@ const WITH_PRIORITY: u8 = 0x20;
 type Field<'f> = (&'f str, &'f str);
 
 const ASKING: [Field<'_>; 3] = [(":scheme", "https"), (":authority", "a"), (":path", "/")];
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: impl AsRef<[u8]>) -> Vec<u8> {
-    let payload = payload.as_ref();
-    let mut out = Vec::new();
-    frame::write_head(kind, flags, stream, payload.len(), &mut out);
-    out.extend_from_slice(payload);
-    out
-}
 
 /// In literals that leave nothing in the table.
 fn block(fields: &[Field<'_>]) -> Vec<u8> {
@@ -105,23 +100,6 @@ fn reason(code: &[u8]) -> Reason {
     let code = frame::number(code);
     let known = all.into_iter().find(|reason| *reason as u32 == code);
     known.expect("a reason of ours")
-}
-
-/// How often somebody was woken.
-#[derive(Debug, Default)]
-struct Woken(AtomicUsize);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
-
-impl Woken {
-    /// Since it was asked last.
-    fn take(&self) -> usize {
-        self.0.swap(0, Relaxed)
-    }
 }
 
 struct Client {

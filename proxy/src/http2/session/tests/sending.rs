@@ -1,7 +1,5 @@
 //! Content goes as far as the client has room for it, in order, and ends once.
 
-use http::HeaderMap;
-
 use super::*;
 
 /// Each byte says where it stands.
