@@ -16,6 +16,7 @@ use play::{Woken, frame};
 
 mod endings;
 mod errors;
+mod foreign;
 mod mistakes;
 mod play;
 mod queue;
