@@ -57,7 +57,10 @@ impl<'e> Server<'e> {
                 match Pin::new(&mut self.io).poll_write(cx, session.unwritten()) {
                     Poll::Ready(Ok(written)) => session.wrote(written),
                     // It has its answers and has not waited for the rest.
-                    Poll::Ready(Err(_)) => return Poll::Ready(self.end()),
+                    Poll::Ready(Err(_)) => {
+                        self.end();
+                        return Poll::Ready(());
+                    }
                     Poll::Pending => break,
                 }
                 moved = true;
