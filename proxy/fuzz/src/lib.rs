@@ -5,11 +5,13 @@
 mod reading;
 
 mod cookies;
+mod http2;
 
 use http::{Method, Version};
 use lintel_proxy::http1::body::{CHUNK_END, chunk_header, last_chunk};
 use lintel_proxy::http1::{Decoder, Fields, Length, RequestHead, ResponseHead, limits};
 pub use cookies::cookies;
+pub use http2::http2;
 use reading::{Side, read};
 
 /// How many bytes at the end of the input are sizes of pieces.

@@ -76,17 +76,27 @@ impl Woken {
     }
 }
 
-/// All that a session makes of bytes that come in these pieces.
+/// All that a session makes of bytes that come in these pieces: requests with their content, and what it says, answers
+/// included.
 pub(super) fn read<'p>(
     pieces: impl IntoIterator<Item = &'p [u8]>,
 ) -> (Session, Vec<String>, Vec<u8>) {
     let mut session = Session::new(LIMITS, std::rc::Rc::default());
-    let mut requests = Vec::new();
+    let (mut keys, mut requests) = (Vec::new(), Vec::new());
     for piece in pieces {
         session.receive(piece);
         while let Some(incoming) = session.next_request() {
             requests.push(format!("{incoming:?}"));
+            keys.push(incoming.key);
         }
+    }
+    let cx = &mut Context::from_waker(Waker::noop());
+    for key in keys {
+        let content = session.poll_content(cx, key);
+        requests.push(format!("{content:?} {:?}", session.take_trailers(key)));
+        // Of those that have gone nothing is heard.
+        let _ = session.send_head(key, 200, false, |_, _| {});
+        let _ = session.send(key, Bytes::from_static(&[0; 99]), true, None);
     }
     let output = session.unwritten().to_vec();
     (session, requests, output)
