@@ -138,6 +138,26 @@ fn a_turn_that_is_not_used_passes_on() {
 }
 
 #[test]
+fn a_turn_whose_credit_was_taken_back_passes_on() {
+    let mut client = Client::with(&setting(frame::INITIAL_WINDOW_SIZE, 1 << 17));
+    let streams = wanting(&mut client, 2);
+    let [(first, woken), (second, also_woken)] = &streams[..] else {
+        unreachable!()
+    };
+    client.content(*first, vec![0; DEFAULT_WINDOW as usize], false);
+    client.hears();
+    assert!(client.room(*first, woken).is_pending());
+    assert!(client.room(*second, also_woken).is_pending());
+    client.sends(window_update(3, 1 << 17));
+    client.sends(window_update(0, 100));
+    assert_eq!((woken.take(), also_woken.take()), (1, 0));
+    client.sends(settings(frame::INITIAL_WINDOW_SIZE, 0));
+    assert!(client.room(*first, woken).is_pending());
+    assert_eq!(also_woken.take(), 1);
+    assert_eq!(client.room(*second, also_woken), Poll::Ready(Ok(100)));
+}
+
+#[test]
 fn who_has_sent_all_gets_no_turn() {
     let mut client = Client::with(&setting(frame::INITIAL_WINDOW_SIZE, 1 << 20));
     let streams = wanting(&mut client, 3);
