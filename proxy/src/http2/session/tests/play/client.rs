@@ -52,9 +52,13 @@ impl Play<'_> {
             _ if !self.streams[at].over => {
                 let room = self.window.min(self.streams[at].window);
                 let size = self.size(room.min(16_384));
+                let last = what & 64 > 0;
+                if size == 0 && !last {
+                    // Many of them are taken for an attack.
+                    return;
+                }
                 let padding = usize::from(what >> 4) * 5 % (room - size + 1).min(16_384 - size + 1);
                 let mut payload = content(id, sent, size);
-                let last = what & 64 > 0;
                 let mut flags = if last { END_STREAM } else { 0 };
                 if padding > 0 {
                     flags |= PADDED;
