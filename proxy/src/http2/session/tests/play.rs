@@ -29,8 +29,8 @@ const PADDED: u8 = 8;
 const CONNECTION_WINDOW: usize = 1024 * 1024;
 const STREAM_WINDOW: usize = 256 * 1024;
 
-/// More of them, and resets are taken for an attack.
-const MOST_REQUESTS: usize = 120;
+/// Were there more of them, resets and refusals could be taken for an attack.
+const MOST_REQUESTS: u32 = 120;
 
 const LIMITS: Limits = Limits {
     concurrent_streams: 8,

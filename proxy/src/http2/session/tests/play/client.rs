@@ -4,7 +4,7 @@ use super::*;
 
 impl Play<'_> {
     pub(super) fn request(&mut self, over: bool) {
-        if self.streams.len() == MOST_REQUESTS {
+        if self.next > 2 * MOST_REQUESTS {
             return;
         }
         let id = self.next;
