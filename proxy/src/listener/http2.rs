@@ -202,14 +202,9 @@ fn begin(
     record: &mut Record,
 ) -> Result<(), Gone> {
     record.answer(head.status());
-    let mut size = 0;
-    let begun = client.answer(head.status(), over, |encoder, out| {
-        headers::to_http2_client(head, trailers, &modification.response, |name, value| {
-            size += name.len() + value.len() + 4;
-            encoder.field(name, value, out);
-        });
-    });
-    begun?;
+    let size = client.answer(head.status(), over, |field| {
+        headers::to_http2_client(head, trailers, &modification.response, field);
+    })?;
     record.sent_head(size);
     Ok(())
 }
@@ -226,14 +221,11 @@ fn own(
     record.answer_own(status, error);
     let content = response.body();
     let over = bodiless || content.is_empty();
-    let mut size = 0;
-    let begun = client.answer(status, over, |encoder, out| {
+    let size = client.answer(status, over, |field| {
         for (name, value) in response.headers() {
-            size += name.as_str().len() + value.len() + 4;
-            encoder.field(name.as_str().as_bytes(), value.as_bytes(), out);
+            field(name.as_str().as_bytes(), value.as_bytes());
         }
-    });
-    begun?;
+    })?;
     record.sent_head(size);
     if !over {
         client.send(content.clone(), true, None)?;

@@ -19,7 +19,6 @@ use crate::http1::transfer::{Broken, Framing};
 use crate::http1::wait::Timer;
 use crate::http1::wire::Wire;
 use crate::http1::{Fields, Length, Name, RequestHead, ResponseHead};
-use crate::http2::hpack::Encoder;
 use crate::http2::{Gone, Key, Reason, Session};
 
 pub(super) struct Http2Client {
@@ -87,18 +86,26 @@ impl Http2Client {
         self.session.borrow_mut().is_gone(self.stream)
     }
 
-    /// Sends the response's head. `over`: there is no more of it.
+    /// Sends the response's head with the fields that `fields` names. `over`: there is no more of it. How many bytes of
+    /// fields that are, as HTTP/1.1 would write them.
     pub(super) fn answer(
         &mut self,
         status: u16,
         over: bool,
-        fields: impl FnOnce(&mut Encoder, &mut Vec<u8>),
-    ) -> Result<(), Gone> {
+        fields: impl FnOnce(&mut dyn FnMut(&[u8], &[u8])),
+    ) -> Result<usize, Gone> {
         if let Some(ongoing) = &mut self.ongoing {
             ongoing.answered();
         }
+        let mut size = 0;
         let mut session = self.session.borrow_mut();
-        session.send_head(self.stream, status, over, fields)
+        session.send_head(self.stream, status, over, |encoder, out| {
+            fields(&mut |name, value| {
+                size += name.len() + value.len() + ": \r\n".len();
+                encoder.field(name, value, out);
+            });
+        })?;
+        Ok(size)
     }
 
     /// Ready with how many bytes the client takes soon, of so many that are wanted: no more of them come to lie here.
